@@ -1,0 +1,207 @@
+"""The JSON API: thin endpoints, put together."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
+from loguru import logger
+from ninja import NinjaAPI, Query, Status
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+
+from chat import conversation, health
+from chat.errors import (
+    ChatError,
+    InternalError,
+    InvalidJson,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from chat.models import Message
+from chat.problems import problem_response
+from chat.schemas import (
+    ChatRequest,
+    ChatResponse,
+    HealthResponse,
+    HistoryResponse,
+    ProblemResponse,
+    ReadyResponse,
+)
+
+
+class JsonParser(Parser):
+    """JSON only: a cross-site form can send JSON as text/plain without asking (CORS)."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type != "application/json":
+            raise UnsupportedMediaType
+        try:
+            return json.loads(request.body)
+        except (ValueError, RecursionError) as error:
+            raise InvalidJson from error
+
+
+api = NinjaAPI(
+    title="Book chat",
+    version="1",
+    description=f"Ask questions about “{settings.BOOK_TITLE}”. Errors are problem details.",
+    parser=JsonParser(),
+)
+
+
+def problems(*statuses: int) -> dict[int, type[ProblemResponse]]:
+    return dict.fromkeys((*statuses, 500), ProblemResponse)
+
+
+# Endpoints ----------------------------------------------------------------------------------
+@api.post(
+    "/chat",
+    response={200: ChatResponse, **problems(400, 413, 415, 422, 502, 503, 504)},
+    summary="Ask a question",
+)
+async def ask(request: HttpRequest, payload: ChatRequest) -> dict[str, object]:
+    question = conversation.Question(
+        payload.message, payload.session_id, payload.selected_text, payload.page_url
+    )
+    _note(request, payload.session_id)
+    answer = await conversation.answer(question)
+    _note(request, answer.session_id)
+    return {
+        "response": answer.text,
+        "session_id": answer.session_id,
+        "timestamp": answer.at,
+        "message_id": answer.message_id,
+    }
+
+
+@api.get(
+    "/chat/{session_id}",
+    response={200: HistoryResponse, **problems(404, 422, 503)},
+    summary="Read a conversation",
+)
+async def history(
+    request: HttpRequest,
+    session_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: UUID | None = None,
+) -> dict[str, object]:
+    _note(request, session_id)
+    session, messages, has_more = await conversation.history(session_id, limit, before)
+    return {
+        "session_id": session.id,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+        "messages": [_told(message) for message in messages],
+        "has_more": has_more,
+    }
+
+
+@api.delete(
+    "/chat/{session_id}",
+    response={204: None, **problems(404, 422, 503)},
+    summary="Delete a conversation",
+)
+async def delete(request: HttpRequest, session_id: UUID) -> Status[None]:
+    _note(request, session_id)
+    await conversation.delete(session_id)
+    return Status(204, None)
+
+
+@api.api_operation(
+    ["GET", "HEAD"], "/health", response=HealthResponse, summary="Is the process up?"
+)
+async def healthy(request: HttpRequest) -> HealthResponse:
+    return HealthResponse()
+
+
+@api.api_operation(
+    ["GET", "HEAD"],
+    "/health/ready",
+    response={200: ReadyResponse, 503: ReadyResponse},
+    summary="Can it answer questions?",
+)
+async def ready(request: HttpRequest) -> Status[dict[str, object]]:
+    checks = await health.checks()
+    if all(state == "ok" for state in checks.values()):
+        return Status(200, {"status": "ready", "checks": checks})
+    return Status(503, {"status": "unready", "checks": checks})
+
+
+def _told(message: Message) -> dict[str, object]:
+    """A message as its reader sees it."""
+    feedback = {"rating": message.feedback, "comment": message.feedback_comment}
+    return {
+        "id": message.id,
+        "role": message.role,
+        "content": message.content,
+        "status": message.status,
+        "error_code": message.error_code or None,
+        "created_at": message.created_at,
+        "selected_text": message.selected_text or None,
+        "page_url": message.page_url or None,
+        "reply_to": message.reply_to_id,
+        "feedback": feedback if message.feedback else None,
+        "correction": None,
+    }
+
+
+def _note(request: HttpRequest, session_id: UUID | None) -> None:
+    """Tell the access line which session this is about."""
+    scope = getattr(request, "scope", {})
+    if session_id:
+        scope.setdefault("state", {})["session_id"] = str(session_id)[:8]
+
+
+# Errors -------------------------------------------------------------------------------------
+@api.exception_handler(ChatError)
+def chat_error(request: HttpRequest, error: ChatError) -> HttpResponse:
+    if isinstance(error, InternalError):
+        logger.opt(exception=error.__cause__ or error).error("The turn failed")
+    return problem_response(request, error)
+
+
+@api.exception_handler(Exception)
+def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.opt(exception=error).error("Unforeseen error")
+    return problem_response(request, InternalError())
+
+
+@api.exception_handler(Http404)
+def not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
+    return problem_response(request, NotFound())
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_large(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+    return problem_response(request, PayloadTooLarge())
+
+
+@api.exception_handler(HttpError)
+def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """ninja wraps what our parser raised."""
+    cause = error.__cause__
+    return problem_response(request, cause if isinstance(cause, ChatError) else InvalidJson())
+
+
+@api.exception_handler(ValidationError)
+def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    if request.method in ("POST", "PUT") and not request.body:
+        no_json = request.content_type != "application/json"
+        return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
+    return problem_response(request, InvalidRequest([_located(each) for each in error.errors]))
+
+
+def _located(error: dict[str, Any]) -> dict[str, object]:
+    """`loc` as the sender sees it: without the name of our parameter."""
+    source, *rest = error["loc"]
+    where = rest[1:] if source == "body" else rest
+    return {"loc": [source, *where], "msg": _sentence(error["msg"]), "type": error["type"]}
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").rstrip(".") + "."

@@ -1,0 +1,52 @@
+"""Database work of the API: off the event loop, bounded in number and time, never leaking.
+
+The work runs in a few threads of our own, each with one lasting connection of Django's. So the
+number of connections is the number of threads, whatever the number of readers, and none is held
+while the model works. (Django's own way under ASGI, a connection for each request, leaks one
+whenever a client goes away at the wrong moment; a pool is then empty for good.)
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+from loguru import logger
+
+from chat.errors import DatabaseUnavailable
+
+LOST = (OperationalError, InterfaceError)
+threads = ThreadPoolExecutor(settings.DATABASE_CONNECTIONS, thread_name_prefix="database")
+
+
+async def in_database[T](work: Callable[[], T], timeout: float | None = None) -> T:
+    """Run `work`, which must be safe to run twice, and return its result.
+
+    Raises DatabaseUnavailable when PostgreSQL is not there or does not answer within `timeout`
+    (in seconds; by default `settings.DATABASE_TIMEOUT_SECONDS`).
+    """
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout or settings.DATABASE_TIMEOUT_SECONDS):
+            return await loop.run_in_executor(threads, context.run, _patiently, work)
+    except TimeoutError as error:
+        raise DatabaseUnavailable("no answer in time") from error
+    except LOST as error:
+        raise DatabaseUnavailable(type(error).__name__) from error
+
+
+def _patiently[T](work: Callable[[], T]) -> T:
+    """A second try on a new connection: the old one may have died unnoticed since its last use."""
+    try:
+        return work()
+    except LOST:
+        logger.debug("A database connection was lost; trying once more on a new one")
+        connection.close()
+    try:
+        return work()
+    except LOST:
+        connection.close()
+        raise

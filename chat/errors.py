@@ -1,0 +1,81 @@
+"""What can go wrong, in the field's words. `chat.problems` says it to the outside."""
+
+
+class ChatError(Exception):
+    """A failure with a name: `code` is what readers' front ends and the stored reply carry.
+
+    `retry_after` is in whole seconds where the time to wait is known.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, reason: str = "", *, retry_after: int | None = None) -> None:
+        """`reason` is for the log alone; it never reaches a reader."""
+        super().__init__(reason or self.code)
+        self.retry_after = retry_after
+
+
+class BadRequest(ChatError):
+    code = "bad_request"
+
+
+class InvalidJson(ChatError):
+    code = "invalid_json"
+
+
+class NotFound(ChatError):
+    code = "not_found"
+
+
+class MethodNotAllowed(ChatError):
+    code = "method_not_allowed"
+
+
+class PayloadTooLarge(ChatError):
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(ChatError):
+    code = "unsupported_media_type"
+
+
+class InvalidRequest(ChatError):
+    """`errors` lists each problem as `{"loc", "msg", "type"}`."""
+
+    code = "invalid_request"
+
+    def __init__(self, errors: list[dict[str, object]]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+class ContextTooLong(ChatError):
+    code = "context_too_long"
+
+
+class ModelUnavailable(ChatError):
+    """Refused, broken off, a server's error, an answer that is empty or no answer at all."""
+
+    code = "model_unavailable"
+
+
+class ModelMisconfigured(ChatError):
+    """The model's service does not accept our key, our address or the model's name."""
+
+    code = "model_misconfigured"
+
+
+class ModelRateLimited(ChatError):
+    code = "model_rate_limited"
+
+
+class ModelTimeout(ChatError):
+    code = "model_timeout"
+
+
+class DatabaseUnavailable(ChatError):
+    code = "database_unavailable"
+
+
+class InternalError(ChatError):
+    code = "internal_error"

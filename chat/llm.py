@@ -1,0 +1,284 @@
+"""The language model: the only importer of the openai SDK.
+
+Every provider is an OpenAI-compatible chat-completions endpoint. `complete` asks the first one and,
+where it fails before a word was said, the next. The whole call is bounded by `LLM_TIMEOUT_SECONDS`.
+"""
+
+import asyncio
+import random
+import re
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import openai
+from django.conf import settings
+from loguru import logger
+
+from chat.errors import (
+    ChatError,
+    ContextTooLong,
+    ModelMisconfigured,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
+
+GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+TRIES = 3
+FIRST_PAUSE_SECONDS = 0.3
+# Longer than this no reader should wait for a second try; they are told when to come back.
+LONGEST_PAUSE_SECONDS = 3
+RETRY_AFTER_SECONDS = 10
+CONTEXT_TOO_LONG = re.compile(
+    r"context.?(length|size|window)|maximum context|too many tokens|"
+    r"maximum number of tokens|prompt is too long",
+    re.IGNORECASE,
+)
+API_KEY = re.compile(r"api.?key", re.IGNORECASE)
+FINISH_REASONS = {"stop": "stop", "length": "length", "content_filter": "content-filter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An endpoint, and how it wants to be spoken to."""
+
+    name: str
+    model: str
+    api_key: str
+    base_url: str | None = None  # None: OpenAI's own
+
+    @property
+    def output_limit(self) -> str:
+        """OpenAI's newer models refuse `max_tokens`; other servers may not know its successor."""
+        return "max_completion_tokens" if self.base_url is None else "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer. Token counts are None where the service does not tell them."""
+
+    text: str
+    model: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_ms: int
+
+
+@cache
+def providers() -> tuple[Provider, ...]:
+    """Whom to ask, in this order. Empty when no model is configured."""
+    found = []
+    if settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL:
+        found.append(
+            Provider(
+                "openai" if not settings.OPENAI_BASE_URL else "openai-compatible",
+                settings.OPENAI_MODEL,
+                settings.OPENAI_API_KEY or "none",  # local servers ask for no key, the SDK does
+                settings.OPENAI_BASE_URL or None,
+            )
+        )
+    if settings.GEMINI_API_KEY:
+        found.append(
+            Provider("gemini", settings.GEMINI_MODEL, settings.GEMINI_API_KEY, GEMINI_BASE_URL)
+        )
+    if not found and settings.EMBEDDED:
+        found.append(_embedded_provider())
+    return tuple(found)
+
+
+def is_demonstration() -> bool:
+    """Whether answers come from the embedded model, which is there to try things out."""
+    configured = settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL or settings.GEMINI_API_KEY
+    return settings.EMBEDDED and not configured
+
+
+def _embedded_provider() -> Provider:
+    # Imported only here: in production these parts are not installed.
+    model = import_module("chatbackend.embedded.model")
+    endpoint = model.start(settings.BASE_DIR / ".embedded")
+    return Provider("embedded", endpoint.model, endpoint.api_key, endpoint.base_url)
+
+
+# Clients ------------------------------------------------------------------------------------
+# A client's connections belong to its event loop, and making one costs 36 ms: one for each loop.
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Provider, openai.AsyncOpenAI]] = (
+    WeakKeyDictionary()
+)
+
+
+def _client(provider: Provider) -> openai.AsyncOpenAI:
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    if provider not in clients:
+        clients[provider] = openai.AsyncOpenAI(
+            api_key=provider.api_key,
+            base_url=provider.base_url,
+            timeout=settings.LLM_TIMEOUT_SECONDS,
+            max_retries=0,  # `_persistently` tries again, within the time that is left
+        )
+    return clients[provider]
+
+
+async def close_clients() -> None:
+    """Close this loop's connections to the models."""
+    for client in _clients.pop(asyncio.get_running_loop(), {}).values():
+        await client.close()
+
+
+# Asking -------------------------------------------------------------------------------------
+async def complete(prompt: list[dict[str, str]]) -> Completion:
+    """The model's answer to `prompt`.
+
+    Raises ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout or ContextTooLong.
+    """
+    begin = time.monotonic()
+    deadline = begin + settings.LLM_TIMEOUT_SECONDS
+    asked = providers()
+    error: ChatError = ModelMisconfigured("no model is configured")
+    for place, provider in enumerate(asked, start=1):
+        left = deadline - time.monotonic()
+        # With someone else left to ask, a hanging service must not use up all the time.
+        patience = left if place == len(asked) else left / 2
+        try:
+            return await _persistently(provider, prompt, patience)
+        except ContextTooLong:
+            raise
+        except ChatError as failure:
+            error = failure
+    raise error
+
+
+async def _persistently(
+    provider: Provider, prompt: list[dict[str, str]], patience: float
+) -> Completion:
+    """Ask one provider, again after a passing failure, for at most `patience` seconds."""
+    try:
+        async with asyncio.timeout(patience):
+            for attempt in range(1, TRIES + 1):
+                try:
+                    return await _logged(provider, prompt)
+                except (ModelUnavailable, ModelRateLimited) as failure:
+                    pause = FIRST_PAUSE_SECONDS * 3 ** (attempt - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+                    pause = max(pause, failure.retry_after or 0)
+                    if attempt == TRIES or pause > LONGEST_PAUSE_SECONDS:
+                        raise
+                await asyncio.sleep(pause)
+    except TimeoutError as error:
+        raise ModelTimeout(f"{provider.name} did not answer in time") from error
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def _logged(provider: Provider, prompt: list[dict[str, str]]) -> Completion:
+    """One call, and its line in the log."""
+    begin = time.monotonic()
+    line = logger.bind(provider=provider.name, model=provider.model)
+    try:
+        completion = await _ask(provider, prompt)
+    except ChatError as error:
+        duration_ms = round((time.monotonic() - begin) * 1000)
+        line.bind(duration_ms=duration_ms, outcome=error.code).error("Model call failed: {}", error)
+        raise
+    except asyncio.CancelledError:
+        duration_ms = round((time.monotonic() - begin) * 1000)
+        line.bind(duration_ms=duration_ms, outcome="cancelled").error("Model call cut off")
+        raise
+    line.bind(
+        duration_ms=completion.latency_ms,
+        outcome=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+    ).info("Model call")
+    return completion
+
+
+async def _ask(provider: Provider, prompt: list[dict[str, str]]) -> Completion:
+    begin = time.monotonic()
+    try:
+        # `client.post` and not `chat.completions.create`, which walks over every message of the
+        # prompt and costs four times as much; a test holds the body to the same.
+        answer = await _client(provider).post(
+            "/chat/completions",
+            body={
+                "model": provider.model,
+                "messages": prompt,
+                provider.output_limit: settings.LLM_MAX_OUTPUT_TOKENS,
+            },
+            cast_to=object,
+        )
+    except openai.OpenAIError as error:
+        raise translated(error) from error
+    except ValueError as error:  # a body that claims to be JSON and is not
+        raise ModelUnavailable("the answer is not JSON") from error
+    return _read(answer, provider, round((time.monotonic() - begin) * 1000))
+
+
+def _read(answer: Any, provider: Provider, latency_ms: int) -> Completion:
+    """The parts of a chat completion that matter; anything else under that name is garbage."""
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        text = storable(message.get("content") or message.get("refusal") or "")
+        usage = answer.get("usage") or {}
+        return Completion(
+            text=text if text.strip() else _refuse("the answer is empty"),
+            model=storable(str(answer.get("model") or provider.model))[:255],
+            finish_reason=FINISH_REASONS.get(choice.get("finish_reason"), "other"),
+            prompt_tokens=_count(usage.get("prompt_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
+            latency_ms=latency_ms,
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelUnavailable("the answer is not a chat completion") from error
+
+
+def _refuse(reason: str) -> str:
+    raise ModelUnavailable(reason)
+
+
+def _count(value: object) -> int | None:
+    """A token count that the database can hold; None for anything else."""
+    return value if isinstance(value, int) and 0 <= value < 2**31 else None
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL takes it: without NUL and lone surrogates, which models do produce."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+# Errors -------------------------------------------------------------------------------------
+def translated(error: openai.OpenAIError) -> ChatError:
+    """The SDK's error in our words."""
+    match error:
+        case openai.APITimeoutError():
+            return ModelTimeout("the service did not answer in time")
+        case openai.RateLimitError():
+            return ModelRateLimited("429", retry_after=_retry_after(error))
+        case openai.BadRequestError() if _is_about(error, CONTEXT_TOO_LONG):
+            return ContextTooLong("the prompt is longer than the model's context")
+        case openai.BadRequestError() if _is_about(error, API_KEY):  # Gemini's way to say 401
+            return ModelMisconfigured("400 about the key")
+        case (
+            openai.AuthenticationError() | openai.PermissionDeniedError() | openai.NotFoundError()
+        ):
+            return ModelMisconfigured(str(error.status_code))
+        case openai.APIStatusError():
+            return ModelUnavailable(str(error.status_code))
+        case _:
+            return ModelUnavailable(type(error).__name__)
+
+
+def _is_about(error: openai.APIStatusError, topic: re.Pattern[str]) -> bool:
+    return bool(topic.search(f"{error.code} {error.type} {error.message}"))
+
+
+def _retry_after(error: openai.APIStatusError) -> int:
+    """The seconds that the service asks to wait, within reason; a usual pause where it does not."""
+    try:
+        seconds = float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return RETRY_AFTER_SECONDS
+    return int(min(max(seconds + 0.999, 1), 3600))

@@ -1,0 +1,192 @@
+"""The rows: a session, its messages, and the field's words for finding them."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from typing import Self
+from uuid import UUID, uuid4
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+_last_id = 0
+_id_lock = threading.Lock()
+
+
+def time_ordered_id() -> UUID:
+    """A UUID version 7 (RFC 9562): later ids sort after earlier ones.
+
+    Within a process they always do (the millisecond is followed by a counter that is seeded at
+    random, RFC 9562 method 2), so that a reply sorts right behind its question.
+    """
+    global _last_id  # noqa: PLW0603 - the order of ids is the process's, as in uuid.uuid7
+    fresh = time.time_ns() // 1_000_000 << 42 | secrets.randbits(41)
+    with _id_lock:
+        _last_id = max(fresh, _last_id + 1)
+        stamp = _last_id
+    high, low = stamp >> 30, stamp & (1 << 30) - 1
+    value = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64
+    return UUID(int=value | 0b10 << 62 | low << 32 | secrets.randbits(32))
+
+
+class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
+    def touch(self, session_id: UUID) -> None:
+        """Make sure that the session exists, and that it counts as active now. One statement."""
+        now = timezone.now()
+        self.bulk_create(
+            [ChatSession(id=session_id, created_at=now, updated_at=now)],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["updated_at"],
+        )
+
+
+class ChatSession(models.Model):
+    """One reader's conversation. Its id is the reader's key to it: it is never listed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField("last activity", default=timezone.now, editable=False)
+
+    objects = ChatSessionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "chat_session"
+        verbose_name = "session"
+        ordering = ["-updated_at", "-id"]
+        indexes = [models.Index(fields=["-updated_at", "-id"], name="chat_session_activity")]
+
+    def __str__(self) -> str:
+        return f"{str(self.id)[:8]}…"
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def questions(self) -> Self:
+        return self.filter(role=Message.Role.USER)
+
+    def replies(self) -> Self:
+        return self.filter(role=Message.Role.ASSISTANT)
+
+    def finished(self) -> Self:
+        """Replies that count as said: complete, or stopped with some text."""
+        finished = (Message.Status.COMPLETE, Message.Status.STOPPED)
+        return self.replies().filter(status__in=finished).exclude(content="")
+
+    def exchanges_before(self, message_id: UUID, count: int) -> "list[tuple[Message, Message]]":
+        """The last `count` finished (question, reply) pairs before a message, oldest first."""
+        replies = self.finished().filter(id__lt=message_id).select_related("reply_to")
+        newest_first = replies.order_by("-id")[:count]
+        return [(reply.reply_to, reply) for reply in reversed(list(newest_first)) if reply.reply_to]
+
+    def page(self, limit: int, before: UUID | None = None) -> "tuple[list[Message], bool]":
+        """The newest `limit` messages (before a message), oldest first; whether older exist."""
+        older = self.filter(id__lt=before) if before else self
+        newest_first = list(older.order_by("-id")[: limit + 1])
+        return newest_first[limit - 1 :: -1], len(newest_first) > limit
+
+    def store(self, messages: "Iterable[Message]") -> None:
+        """Insert; a message that is already there (the answer to an earlier try got lost) stays."""
+        self.bulk_create(messages, ignore_conflicts=True)
+
+
+class Message(models.Model):
+    """A question, or the reply to one. A reply is a row from the moment its question is stored."""
+
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+        SYSTEM = "system"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        COMPLETE = "complete"
+        STOPPED = "stopped"
+        FAILED = "failed"
+
+    class Feedback(models.TextChoices):
+        UP = "up"
+        DOWN = "down"
+
+    id = models.UUIDField(primary_key=True, default=time_ordered_id, editable=False)
+    session = models.ForeignKey(
+        ChatSession,
+        on_delete=models.DB_CASCADE,
+        related_name="messages",
+        db_index=False,  # the index on (session, id) serves it
+    )
+    role = models.CharField(max_length=9, choices=Role)
+    content = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    status = models.CharField(max_length=8, choices=Status, default=Status.COMPLETE)
+    error_code = models.CharField(max_length=32, blank=True, default="")
+
+    # Of a question
+    selected_text = models.TextField(blank=True, default="")
+    page_url = models.CharField(max_length=2048, blank=True, default="")
+    idempotency_key = models.CharField(max_length=255, blank=True, default="")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, default="", help_text="SHA-256 of the request behind the key."
+    )
+
+    # Of a reply
+    reply_to = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.DB_CASCADE, related_name="reply"
+    )
+    finished_at = models.DateTimeField(null=True, blank=True)
+    model = models.CharField(max_length=255, blank=True, default="")
+    prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField("duration (ms)", null=True, blank=True)
+    first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)
+    finish_reason = models.CharField(max_length=32, blank=True, default="")
+    feedback = models.CharField(max_length=4, choices=Feedback, blank=True, default="")
+    feedback_comment = models.TextField(blank=True, default="")
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        db_table = "chat_message"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["session", "id"], name="chat_message_of_session")]
+        constraints = [
+            models.CheckConstraint(
+                name="chat_message_role_known",
+                condition=Q(role__in=["user", "assistant", "system"]),
+            ),
+            models.CheckConstraint(
+                name="chat_message_status_known",
+                condition=Q(status__in=["pending", "complete", "stopped", "failed"]),
+            ),
+            models.CheckConstraint(
+                name="chat_message_feedback_known", condition=Q(feedback__in=["", "up", "down"])
+            ),
+            models.CheckConstraint(
+                name="chat_message_complete_not_empty",
+                condition=~Q(status="complete", content=""),
+                violation_error_message="A complete message is not empty.",
+            ),
+            models.CheckConstraint(
+                name="chat_message_failed_says_why",
+                condition=(Q(status="failed") & ~Q(error_code=""))
+                | (~Q(status="failed") & Q(error_code="")),
+            ),
+            models.CheckConstraint(
+                name="chat_message_reply_to_of_replies",
+                condition=(Q(role="assistant") & Q(reply_to__isnull=False))
+                | (~Q(role="assistant") & Q(reply_to__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="chat_message_question_complete",
+                condition=Q(role="assistant") | Q(status="complete"),
+            ),
+            models.UniqueConstraint(
+                name="chat_message_idempotency_key_once",
+                fields=["session", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()}: {self.content[:60]}"

@@ -1,0 +1,89 @@
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import pytest
+from django.conf import settings
+
+from chat import llm
+from chat.tests.scripted_model import ScriptedModel, scripted_model
+from chat.tests.server import Server, running_server
+
+
+@pytest.fixture(scope="session")
+def _model() -> Iterator[ScriptedModel]:
+    with scripted_model() as model:
+        yield model
+
+
+@pytest.fixture
+def model(_model: ScriptedModel) -> ScriptedModel:
+    """The scripted model, with nothing said to it yet."""
+    _model.forget()
+    return _model
+
+
+@pytest.fixture(scope="session")
+def environment(_model: ScriptedModel, django_db_setup: None) -> dict[str, str]:
+    """A server's settings: the tests' database and the scripted model."""
+    return {
+        "DATABASE_URL": database_url(settings.DATABASES["default"]["NAME"]),
+        "OPENAI_BASE_URL": _model.base_url,
+        "OPENAI_MODEL": "scripted",
+        "LLM_TIMEOUT_SECONDS": "5",
+    }
+
+
+def database_url(name: str) -> str:
+    import os
+
+    address = urlsplit(os.environ["DATABASE_URL"])
+    return urlunsplit(address._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def server(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server") / "log", **environment) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server, model: ScriptedModel) -> httpx2.Client:
+    """Speaks to the server; the model has been told nothing."""
+    return server.client
+
+
+@pytest.fixture
+def ask(client: httpx2.Client) -> Callable[..., httpx2.Response]:
+    def asking(message: str = "What is a node?", **body: Any) -> httpx2.Response:
+        return client.post("/chat", json={"message": message} | body)
+
+    return asking
+
+
+@pytest.fixture
+def stored(django_db_blocker: Any, django_db_setup: None) -> Iterator[None]:
+    """The rows that the server wrote, through the ORM; nothing is rolled back."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def ask_llm(settings: Any, model: ScriptedModel) -> Iterator[None]:
+    """This process asks the scripted model."""
+    settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = model.base_url, "scripted"
+    llm.providers.cache_clear()
+    yield
+    llm.providers.cache_clear()
+
+
+@pytest.fixture
+def nobody_listens() -> str:
+    """An address on this machine where every connection is refused."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{sock.getsockname()[1]}/v1"

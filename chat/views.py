@@ -1,0 +1,14 @@
+"""The page."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from chat.llm import is_demonstration
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    context = {"book_title": settings.BOOK_TITLE, "is_demonstration": is_demonstration()}
+    return render(request, "chat/home.html", context)

@@ -1,0 +1,147 @@
+"""The application as a server sees it: Django, wrapped in what every request needs.
+
+The wrapper gives each request an id (the caller's, where it is usable), writes its access line,
+and stops a body that is too large before it is kept anywhere. It is plain ASGI and not a Django
+middleware so that it also covers a streamed answer, which is sent after Django's middleware is
+done.
+"""
+
+import os
+import re
+import secrets
+import time
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
+
+from asgiref.typing import (  # noqa: E402 - Django must know its settings first
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+    Scope,
+)
+from django.conf import settings  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from loguru import logger  # noqa: E402
+
+pages = get_asgi_application()
+
+from chat import conversation, llm  # noqa: E402 - models need a Django that is set up
+from chat.checks import stop_if_misconfigured  # noqa: E402
+
+stop_if_misconfigured()
+
+USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+# What is too large is still read (and dropped) up to here, so that a client which first sends all
+# of its body gets to read the answer.
+DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
+PAGES = ("/admin", "/static/")
+
+
+class ApiHandler(ASGIHandler):
+    """Django with the few middlewares that the API needs."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        every = settings.MIDDLEWARE
+        settings.MIDDLEWARE = settings.API_MIDDLEWARE  # Django reads them here and only here
+        try:
+            super().load_middleware(is_async)
+        finally:
+            settings.MIDDLEWARE = every
+
+
+api = ApiHandler()
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    if scope["type"] == "http":
+        await serve(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await live(receive, send)
+
+
+async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Start and end of a worker: no turn is left behind."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await conversation.finish_running()
+    await llm.close_clients()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def serve(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    request_id = take_request_id(scope)
+    is_page = scope["path"] == "/" or scope["path"].startswith(PAGES)
+    begin = time.perf_counter()
+    status = 0
+
+    async def send_with_id(event: ASGISendEvent) -> None:
+        nonlocal status
+        if event["type"] == "http.response.start":
+            status = event["status"]
+            event["headers"] = [*event["headers"], (b"X-Request-ID", request_id.encode())]
+            if not is_page:  # Django's own middleware says it for pages
+                event["headers"].append((b"X-Content-Type-Options", b"nosniff"))
+        await send(event)
+
+    with logger.contextualize(request_id=request_id):
+        try:
+            receive = await limited(scope, receive)
+            await (pages if is_page else api)(scope, receive, send_with_id)
+        finally:
+            logger.bind(
+                method=scope["method"],
+                path=scope["path"],
+                status=status or None,
+                duration_ms=round((time.perf_counter() - begin) * 1000, 1),
+                session_id=scope.get("state", {}).get("session_id"),
+            ).log(level_of(status), "Request" if status else "Request given up by the client")
+
+
+def level_of(status: int) -> str:
+    return "ERROR" if status >= 500 else "INFO"
+
+
+def take_request_id(scope: HTTPScope) -> str:
+    """The request's id; Django and all behind it find it as the header X-Request-ID."""
+    sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    usable = len(sent) == 1 and USABLE_REQUEST_ID.fullmatch(sent[0])
+    request_id = sent[0] if usable else secrets.token_hex(8).encode()
+    others = [(name, value) for name, value in scope["headers"] if name != b"x-request-id"]
+    scope["headers"] = [*others, (b"x-request-id", request_id)]
+    return request_id.decode()
+
+
+async def limited(scope: HTTPScope, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+    """`receive` with the body already read; one that is too large is dropped and comes out empty.
+
+    Its Content-Length then says that it was too large, which is what Django goes by.
+    """
+    body, size, more = [], 0, True
+    while more and size <= DRAINED_BYTES:
+        event = await receive()
+        if event["type"] != "http.request":  # the client has gone
+            return replay(event, receive)
+        size += len(event["body"])
+        more = event["more_body"]
+        if size <= settings.MAX_BODY_BYTES:
+            body.append(event["body"])
+        else:
+            body.clear()
+    if size > settings.MAX_BODY_BYTES:
+        others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+        scope["headers"] = [*others, (b"content-length", str(size).encode())]
+    return replay({"type": "http.request", "body": b"".join(body), "more_body": False}, receive)
+
+
+def replay(event: ASGIReceiveEvent, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+    """`receive`, with `event` first."""
+    waiting = [event]
+
+    async def replayed() -> ASGIReceiveEvent:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed

@@ -1,0 +1,71 @@
+"""How gunicorn serves: `gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application`."""
+
+import ctypes
+import os
+import signal
+import sys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
+
+import django  # noqa: E402 - settings first
+from django.conf import settings  # noqa: E402
+from gunicorn.arbiter import Arbiter  # noqa: E402
+from gunicorn.glogging import Logger as GunicornLogger  # noqa: E402
+from gunicorn.workers.base import Worker as AnyWorker  # noqa: E402
+from loguru import logger  # noqa: E402
+from uvicorn_worker import UvicornWorker  # noqa: E402
+
+django.setup()
+
+from chat import llm  # noqa: E402
+from chat.checks import stop_if_misconfigured  # noqa: E402
+
+
+class Worker(UvicornWorker):
+    # The client's address is what the socket says; `NUM_PROXIES` decides whether a header may
+    # say otherwise, and it is read where it is needed.
+    CONFIG_KWARGS = {"loop": "uvloop", "http": "httptools", "proxy_headers": False}
+
+
+class Logger(GunicornLogger):
+    """gunicorn's lines go where all others go."""
+
+    def setup(self, cfg: object) -> None:
+        for each in (self.error_log, self.access_log):
+            each.handlers, each.propagate = [], True
+
+
+bind = f"{settings.HOST}:{settings.PORT}"
+workers = settings.WEB_CONCURRENCY
+worker_class = Worker
+logger_class = Logger
+control_socket_disable = True
+# An answer that is being written when the server is told to end gets the time to be finished.
+graceful_timeout = int(settings.LLM_TIMEOUT_SECONDS) + 15
+keepalive = 75  # longer than the usual balancer's, so that it is never us who closes first
+timeout = 60
+
+
+def on_starting(server: Arbiter) -> None:
+    stop_if_misconfigured()
+    if llm.is_demonstration():
+        llm.providers()  # started here once, and shared by the workers
+
+
+def post_fork(server: Arbiter, worker: AnyWorker) -> None:
+    """A worker does not outlive a master that was killed (uvicorn's worker would not notice)."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def when_ready(server: Arbiter) -> None:
+    host = "localhost" if settings.HOST in ("0.0.0.0", "127.0.0.1", "::") else settings.HOST  # noqa: S104
+    base = f"http://{host}:{settings.PORT}"
+    logger.info("The page is at {}/, the API documentation at {}/docs", base, base)
+    logger.info("The admin is at {}/admin/ (manage.py createsuperuser makes you a user)", base)
+    if llm.is_demonstration():
+        logger.warning(
+            "Answers come from a small demonstration model and are often wrong: set "
+            "OPENAI_API_KEY, OPENAI_BASE_URL or GEMINI_API_KEY for a real one"
+        )

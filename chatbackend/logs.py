@@ -1,0 +1,123 @@
+"""Loguru as the one sink for Django, gunicorn, uvicorn and the SDKs.
+
+JSON lines in production, readable lines in development, both on standard error. No line carries a
+configured secret, a whole session id, or a variable's value: identifiers are shortened, secrets
+are blotted out, and of an exception only its kind, its first line and its places are told (what
+follows in a database's error are the row's values).
+"""
+
+import json
+import logging
+import logging.config
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+UUID = re.compile(r"\b([0-9a-f]{8})-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b", re.IGNORECASE)
+SHORTEST_SECRET = 6
+# Lines of their own would say twice what the access line says, or speak of every SDK request.
+QUIET = {
+    "django.request": logging.CRITICAL,  # the traceback of a crash is logged where it is caught
+    "django.security.DisallowedHost": logging.CRITICAL,
+    "uvicorn.access": logging.CRITICAL,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "openai": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
+
+_secrets: list[str] = []
+
+
+class Intercept(logging.Handler):
+    """Hands the standard library's records to Loguru, under their own logger's name."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: str | int = record.levelname
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+            level = record.levelno
+        logger.bind(logger=record.name).opt(exception=record.exc_info).log(
+            level, "{}", record.getMessage()
+        )
+
+
+def configure(config: Mapping[str, Any]) -> None:
+    """Django's LOGGING_CONFIG: `config` holds `level`, `format` (pretty|json) and `secrets`."""
+    _secrets[:] = [secret for secret in config["secrets"] if len(secret) >= SHORTEST_SECRET]
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    logging.basicConfig(handlers=[Intercept()], level=config["level"], force=True)
+    for name in list(logging.root.manager.loggerDict):
+        each = logging.getLogger(name)
+        each.handlers, each.propagate = [], True
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    logger.remove()
+    logger.add(
+        write_json if config["format"] == "json" else write_pretty,
+        level=config["level"],
+        format="{message}",
+        backtrace=False,
+        diagnose=False,
+    )
+
+
+def scrub(text: str) -> str:
+    """`text` without secrets, and with ids too short to be used."""
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return UUID.sub(r"\1…", text)
+
+
+def write_json(message: "Message") -> None:
+    record = message.record
+    line: dict[str, Any] = {
+        "time": record["time"].isoformat(timespec="milliseconds"),
+        "level": record["level"].name,
+        "logger": record["extra"].get("logger", record["name"]),
+        "message": scrub(record["message"]),
+    }
+    line |= fields(record)
+    if where := exception(record):
+        line["exception"] = where
+    sys.stderr.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+
+
+def write_pretty(message: "Message") -> None:
+    record = message.record
+    words = [f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<8}", scrub(record["message"])]
+    words += [f"{name}={value}" for name, value in fields(record).items() if value is not None]
+    line = " ".join(words)
+    if where := exception(record):
+        line += "\n" + "\n".join(f"    {each}" for each in [*where["frames"], where["what"]])
+    sys.stderr.write(line + "\n")
+
+
+def fields(record: "Record") -> dict[str, Any]:
+    """What was bound to the line; the request id whole, since it must be found again."""
+    return {
+        name: scrub(value) if isinstance(value, str) and name != "request_id" else value
+        for name, value in record["extra"].items()
+        if name != "logger"
+    }
+
+
+def exception(record: "Record") -> dict[str, Any] | None:
+    raised = record["exception"]
+    if raised is None or raised.type is None:
+        return None
+    first_line = str(raised.value).partition("\n")[0][:300]
+    return {
+        "type": raised.type.__name__,
+        "what": scrub(f"{raised.type.__name__}: {first_line}"),
+        "frames": [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(raised.traceback)
+        ],
+    }
