@@ -1,15 +1,15 @@
 """Staff read conversations. Nobody edits or makes up a message; deletion takes the permission."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Left
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
-from django.urls import reverse
 
 from chat.models import ChatSession, Message
 
@@ -22,7 +22,8 @@ class CappedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return self.object_list[: MOST_COUNTED + 1].count()
+        rows = cast(QuerySet[Model], self.object_list)
+        return rows[: MOST_COUNTED + 1].count()
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -69,13 +70,10 @@ class ChatSessionAdmin(ReadOnlyAdmin):
         messages = Message.objects.filter(session=OuterRef("pk"))
         first = messages.questions().order_by("id").values(start=Left("content", EXCERPT_CHARS))
         counted = messages.order_by().values("session").values(total=Count("pk"))
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                first_text=Subquery(first[:1]),
-                total=Coalesce(Subquery(counted, output_field=IntegerField()), 0),
-            )
+        sessions: QuerySet[ChatSession] = super().get_queryset(request)
+        return sessions.annotate(
+            first_text=Subquery(first[:1]),
+            total=Coalesce(Subquery(counted, output_field=IntegerField()), 0),
         )
 
     @admin.display(description="first question")

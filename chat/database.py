@@ -21,16 +21,16 @@ LOST = (OperationalError, InterfaceError)
 threads = ThreadPoolExecutor(settings.DATABASE_CONNECTIONS, thread_name_prefix="database")
 
 
-async def in_database[T](work: Callable[[], T], timeout: float | None = None) -> T:
+async def in_database[T](work: Callable[[], T], patience: float | None = None) -> T:
     """Run `work`, which must be safe to run twice, and return its result.
 
-    Raises DatabaseUnavailable when PostgreSQL is not there or does not answer within `timeout`
+    Raises DatabaseUnavailable when PostgreSQL is not there or does not answer within `patience`
     (in seconds; by default `settings.DATABASE_TIMEOUT_SECONDS`).
     """
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(timeout or settings.DATABASE_TIMEOUT_SECONDS):
+        async with asyncio.timeout(patience or settings.DATABASE_TIMEOUT_SECONDS):
             return await loop.run_in_executor(threads, context.run, _patiently, work)
     except TimeoutError as error:
         raise DatabaseUnavailable("no answer in time") from error

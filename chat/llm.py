@@ -9,7 +9,6 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -69,7 +68,6 @@ class Completion:
     latency_ms: int
 
 
-@cache
 def providers() -> tuple[Provider, ...]:
     """Whom to ask, in this order. Empty when no model is configured."""
     found = []
@@ -162,7 +160,9 @@ async def _persistently(
                 try:
                     return await _logged(provider, prompt)
                 except (ModelUnavailable, ModelRateLimited) as failure:
-                    pause = FIRST_PAUSE_SECONDS * 3 ** (attempt - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+                    # Spread, so that those who failed together do not come back together.
+                    spread = random.uniform(0.8, 1.2)  # noqa: S311
+                    pause = FIRST_PAUSE_SECONDS * 3 ** (attempt - 1) * spread
                     pause = max(pause, failure.retry_after or 0)
                     if attempt == TRIES or pause > LONGEST_PAUSE_SECONDS:
                         raise
@@ -261,9 +261,7 @@ def translated(error: openai.OpenAIError) -> ChatError:
             return ContextTooLong("the prompt is longer than the model's context")
         case openai.BadRequestError() if _is_about(error, API_KEY):  # Gemini's way to say 401
             return ModelMisconfigured("400 about the key")
-        case (
-            openai.AuthenticationError() | openai.PermissionDeniedError() | openai.NotFoundError()
-        ):
+        case openai.AuthenticationError() | openai.PermissionDeniedError() | openai.NotFoundError():
             return ModelMisconfigured(str(error.status_code))
         case openai.APIStatusError():
             return ModelUnavailable(str(error.status_code))

@@ -145,7 +145,7 @@ def problem_middleware(
         response = await get_response(request)
         if (
             response.status_code < 400
-            or response.headers.get("Content-Type") == CONTENT_TYPE
+            or "json" in response.headers.get("Content-Type", "")  # said by the API itself
             or request.path_info.startswith(HTML_PATHS)
         ):
             return response

@@ -30,9 +30,7 @@ def passage_prompt(book_title: str, passage: str, question: str) -> Prompt:
     fence = hashlib.sha256(passage.encode()).hexdigest()[:12]
     return [
         _said("system", _render("passage", book_title=book_title)),
-        _said(
-            "user", _render("passage_question", fence=fence, passage=passage, question=question)
-        ),
+        _said("user", _render("passage_question", fence=fence, passage=passage, question=question)),
     ]
 
 

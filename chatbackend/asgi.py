@@ -10,21 +10,15 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
-from asgiref.typing import (  # noqa: E402 - Django must know its settings first
-    ASGIReceiveCallable,
-    ASGIReceiveEvent,
-    ASGISendCallable,
-    ASGISendEvent,
-    HTTPScope,
-    Scope,
-)
-from django.conf import settings  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
-from loguru import logger  # noqa: E402
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
+from loguru import logger
 
 pages = get_asgi_application()
 
@@ -32,6 +26,11 @@ from chat import conversation, llm  # noqa: E402 - models need a Django that is 
 from chat.checks import stop_if_misconfigured  # noqa: E402
 
 stop_if_misconfigured()
+
+type Event = dict[str, Any]
+type Scope = dict[str, Any]
+type Receive = Callable[[], Awaitable[Event]]
+type Send = Callable[[Any], Awaitable[None]]
 
 USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # What is too large is still read (and dropped) up to here, so that a client which first sends all
@@ -55,14 +54,14 @@ class ApiHandler(ASGIHandler):
 api = ApiHandler()
 
 
-async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await serve(scope, receive, send)
     elif scope["type"] == "lifespan":
         await live(receive, send)
 
 
-async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def live(receive: Receive, send: Send) -> None:
     """Start and end of a worker: no turn is left behind."""
     await receive()
     await send({"type": "lifespan.startup.complete"})
@@ -72,13 +71,13 @@ async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def serve(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     request_id = take_request_id(scope)
     is_page = scope["path"] == "/" or scope["path"].startswith(PAGES)
     begin = time.perf_counter()
     status = 0
 
-    async def send_with_id(event: ASGISendEvent) -> None:
+    async def send_with_id(event: Any) -> None:
         nonlocal status
         if event["type"] == "http.response.start":
             status = event["status"]
@@ -105,7 +104,7 @@ def level_of(status: int) -> str:
     return "ERROR" if status >= 500 else "INFO"
 
 
-def take_request_id(scope: HTTPScope) -> str:
+def take_request_id(scope: Scope) -> str:
     """The request's id; Django and all behind it find it as the header X-Request-ID."""
     sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
     usable = len(sent) == 1 and USABLE_REQUEST_ID.fullmatch(sent[0])
@@ -115,7 +114,7 @@ def take_request_id(scope: HTTPScope) -> str:
     return request_id.decode()
 
 
-async def limited(scope: HTTPScope, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+async def limited(scope: Scope, receive: Receive) -> Receive:
     """`receive` with the body already read; one that is too large is dropped and comes out empty.
 
     Its Content-Length then says that it was too large, which is what Django goes by.
@@ -137,11 +136,11 @@ async def limited(scope: HTTPScope, receive: ASGIReceiveCallable) -> ASGIReceive
     return replay({"type": "http.request", "body": b"".join(body), "more_body": False}, receive)
 
 
-def replay(event: ASGIReceiveEvent, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+def replay(event: Event, receive: Receive) -> Receive:
     """`receive`, with `event` first."""
     waiting = [event]
 
-    async def replayed() -> ASGIReceiveEvent:
+    async def replayed() -> Event:
         return waiting.pop() if waiting else await receive()
 
     return replayed

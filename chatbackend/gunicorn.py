@@ -7,13 +7,14 @@ import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
-import django  # noqa: E402 - settings first
-from django.conf import settings  # noqa: E402
-from gunicorn.arbiter import Arbiter  # noqa: E402
-from gunicorn.glogging import Logger as GunicornLogger  # noqa: E402
-from gunicorn.workers.base import Worker as AnyWorker  # noqa: E402
-from loguru import logger  # noqa: E402
-from uvicorn_worker import UvicornWorker  # noqa: E402
+import django
+from django.conf import settings
+from django.db import connection
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.workers.base import Worker as AnyWorker
+from loguru import logger
+from uvicorn_worker import UvicornWorker
 
 django.setup()
 
@@ -48,8 +49,12 @@ timeout = 60
 
 def on_starting(server: Arbiter) -> None:
     stop_if_misconfigured()
+    # The embedded parts are started here once, and shared by the workers that come and go.
+    if "EMBEDDED_FOLDER" in settings.DATABASES["default"]:
+        connection.ensure_connection()
+        connection.close()
     if llm.is_demonstration():
-        llm.providers()  # started here once, and shared by the workers
+        llm.providers()
 
 
 def post_fork(server: Arbiter, worker: AnyWorker) -> None:
@@ -60,7 +65,8 @@ def post_fork(server: Arbiter, worker: AnyWorker) -> None:
 
 
 def when_ready(server: Arbiter) -> None:
-    host = "localhost" if settings.HOST in ("0.0.0.0", "127.0.0.1", "::") else settings.HOST  # noqa: S104
+    everywhere_or_here = ("0.0.0.0", "127.0.0.1", "::")  # noqa: S104
+    host = "localhost" if settings.HOST in everywhere_or_here else settings.HOST
     base = f"http://{host}:{settings.PORT}"
     logger.info("The page is at {}/, the API documentation at {}/docs", base, base)
     logger.info("The admin is at {}/admin/ (manage.py createsuperuser makes you a user)", base)

@@ -52,6 +52,7 @@ def configure(config: Mapping[str, Any]) -> None:
     """Django's LOGGING_CONFIG: `config` holds `level`, `format` (pretty|json) and `secrets`."""
     _secrets[:] = [secret for secret in config["secrets"] if len(secret) >= SHORTEST_SECRET]
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    logging.captureWarnings(True)
     logging.basicConfig(handlers=[Intercept()], level=config["level"], force=True)
     for name in list(logging.root.manager.loggerDict):
         each = logging.getLogger(name)

@@ -122,7 +122,7 @@ def database_url(name: str) -> dict[str, Any]:
         sentence = f"{name} must look like postgresql://user:password@host:5432/name."
         try:
             config = environ.Env.db_url_config(raw)
-        except Exception as error:  # noqa: BLE001 - the parser raises many kinds, all mean this
+        except Exception as error:
             raise ValueError(sentence) from error
         if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
             raise ValueError(sentence)

@@ -11,54 +11,200 @@ class Migration(migrations.Migration):
 
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ChatSession',
+            name="ChatSession",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='last activity')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        editable=False,
+                        verbose_name="last activity",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'session',
-                'db_table': 'chat_session',
-                'ordering': ['-updated_at', '-id'],
-                'indexes': [models.Index(fields=['-updated_at', '-id'], name='chat_session_activity')],
+                "verbose_name": "session",
+                "db_table": "chat_session",
+                "ordering": ["-updated_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["-updated_at", "-id"], name="chat_session_activity")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.UUIDField(default=chat.models.time_ordered_id, editable=False, primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('user', 'User'), ('assistant', 'Assistant'), ('system', 'System')], max_length=9)),
-                ('content', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('complete', 'Complete'), ('stopped', 'Stopped'), ('failed', 'Failed')], default='complete', max_length=8)),
-                ('error_code', models.CharField(blank=True, default='', max_length=32)),
-                ('selected_text', models.TextField(blank=True, default='')),
-                ('page_url', models.CharField(blank=True, default='', max_length=2048)),
-                ('idempotency_key', models.CharField(blank=True, default='', max_length=255)),
-                ('fingerprint', models.CharField(blank=True, default='', help_text='SHA-256 of the request behind the key.', max_length=64)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('model', models.CharField(blank=True, default='', max_length=255)),
-                ('prompt_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('completion_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('latency_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='duration (ms)')),
-                ('first_token_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='first token (ms)')),
-                ('finish_reason', models.CharField(blank=True, default='', max_length=32)),
-                ('feedback', models.CharField(blank=True, choices=[('up', 'Up'), ('down', 'Down')], default='', max_length=4)),
-                ('feedback_comment', models.TextField(blank=True, default='')),
-                ('reply_to', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.DB_CASCADE, related_name='reply', to='chat.message')),
-                ('session', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='messages', to='chat.chatsession')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=chat.models.time_ordered_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("user", "User"),
+                            ("assistant", "Assistant"),
+                            ("system", "System"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("content", models.TextField(blank=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("complete", "Complete"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                        ],
+                        default="complete",
+                        max_length=8,
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, default="", max_length=32)),
+                ("selected_text", models.TextField(blank=True, default="")),
+                ("page_url", models.CharField(blank=True, default="", max_length=2048)),
+                ("idempotency_key", models.CharField(blank=True, default="", max_length=255)),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="SHA-256 of the request behind the key.",
+                        max_length=64,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("model", models.CharField(blank=True, default="", max_length=255)),
+                ("prompt_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                ("completion_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                (
+                    "latency_ms",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="duration (ms)"
+                    ),
+                ),
+                (
+                    "first_token_ms",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="first token (ms)"
+                    ),
+                ),
+                ("finish_reason", models.CharField(blank=True, default="", max_length=32)),
+                (
+                    "feedback",
+                    models.CharField(
+                        blank=True,
+                        choices=[("up", "Up"), ("down", "Down")],
+                        default="",
+                        max_length=4,
+                    ),
+                ),
+                ("feedback_comment", models.TextField(blank=True, default="")),
+                (
+                    "reply_to",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.DB_CASCADE,
+                        related_name="reply",
+                        to="chat.message",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DB_CASCADE,
+                        related_name="messages",
+                        to="chat.chatsession",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'chat_message',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['session', 'id'], name='chat_message_of_session')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('role__in', ['user', 'assistant', 'system'])), name='chat_message_role_known'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'complete', 'stopped', 'failed'])), name='chat_message_status_known'), models.CheckConstraint(condition=models.Q(('feedback__in', ['', 'up', 'down'])), name='chat_message_feedback_known'), models.CheckConstraint(condition=models.Q(('content', ''), ('status', 'complete'), _negated=True), name='chat_message_complete_not_empty', violation_error_message='A complete message is not empty.'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), models.Q(('error_code', ''), _negated=True)), models.Q(models.Q(('status', 'failed'), _negated=True), ('error_code', '')), _connector='OR'), name='chat_message_failed_says_why'), models.CheckConstraint(condition=models.Q(models.Q(('role', 'assistant'), ('reply_to__isnull', False)), models.Q(models.Q(('role', 'assistant'), _negated=True), ('reply_to__isnull', True)), _connector='OR'), name='chat_message_reply_to_of_replies'), models.CheckConstraint(condition=models.Q(('role', 'assistant'), ('status', 'complete'), _connector='OR'), name='chat_message_question_complete'), models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('session', 'idempotency_key'), name='chat_message_idempotency_key_once')],
+                "db_table": "chat_message",
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["session", "id"], name="chat_message_of_session")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["user", "assistant", "system"])),
+                        name="chat_message_role_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["pending", "complete", "stopped", "failed"])
+                        ),
+                        name="chat_message_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("feedback__in", ["", "up", "down"])),
+                        name="chat_message_feedback_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("content", ""), ("status", "complete"), _negated=True),
+                        name="chat_message_complete_not_empty",
+                        violation_error_message="A complete message is not empty.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("status", "failed"), models.Q(("error_code", ""), _negated=True)
+                            ),
+                            models.Q(
+                                models.Q(("status", "failed"), _negated=True), ("error_code", "")
+                            ),
+                            _connector="OR",
+                        ),
+                        name="chat_message_failed_says_why",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("role", "assistant"), ("reply_to__isnull", False)),
+                            models.Q(
+                                models.Q(("role", "assistant"), _negated=True),
+                                ("reply_to__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="chat_message_reply_to_of_replies",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("role", "assistant"), ("status", "complete"), _connector="OR"
+                        ),
+                        name="chat_message_question_complete",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("idempotency_key", ""), _negated=True),
+                        fields=("session", "idempotency_key"),
+                        name="chat_message_idempotency_key_once",
+                    ),
+                ],
             },
         ),
     ]

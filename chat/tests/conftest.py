@@ -1,3 +1,4 @@
+import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,8 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
-from chat import llm
 from chat.tests.scripted_model import ScriptedModel, scripted_model
 from chat.tests.server import Server, running_server
 
@@ -26,10 +27,16 @@ def model(_model: ScriptedModel) -> ScriptedModel:
 
 
 @pytest.fixture(scope="session")
-def environment(_model: ScriptedModel, django_db_setup: None) -> dict[str, str]:
+def environment(
+    _model: ScriptedModel, django_db_setup: None, django_db_blocker: Any
+) -> dict[str, str]:
     """A server's settings: the tests' database and the scripted model."""
+    name = settings.DATABASES["default"]["NAME"]
+    with django_db_blocker.unblock():
+        # pytest-django makes a test database only where some test is marked to use it.
+        call_command("migrate", verbosity=0)
     return {
-        "DATABASE_URL": database_url(settings.DATABASES["default"]["NAME"]),
+        "DATABASE_URL": database_url(name),
         "OPENAI_BASE_URL": _model.base_url,
         "OPENAI_MODEL": "scripted",
         "LLM_TIMEOUT_SECONDS": "5",
@@ -37,8 +44,6 @@ def environment(_model: ScriptedModel, django_db_setup: None) -> dict[str, str]:
 
 
 def database_url(name: str) -> str:
-    import os
-
     address = urlsplit(os.environ["DATABASE_URL"])
     return urlunsplit(address._replace(path=f"/{name}"))
 
@@ -73,12 +78,9 @@ def stored(django_db_blocker: Any, django_db_setup: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def ask_llm(settings: Any, model: ScriptedModel) -> Iterator[None]:
+def ask_llm(settings: Any, model: ScriptedModel) -> None:
     """This process asks the scripted model."""
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = model.base_url, "scripted"
-    llm.providers.cache_clear()
-    yield
-    llm.providers.cache_clear()
 
 
 @pytest.fixture

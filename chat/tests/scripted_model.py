@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -108,10 +108,8 @@ class ScriptedModel:
 
         class Quiet(Handler):
             def handle(self) -> None:
-                try:
+                with suppress(BrokenPipeError, ConnectionResetError):  # the caller may hang up
                     super().handle()
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the caller hung up, as it may
 
         return Quiet
 

@@ -13,7 +13,7 @@ from chat.models import ChatSession, Message
 from chat.tests.scripted_model import Reply, ScriptedModel, refusal
 
 Ask = Callable[..., httpx2.Response]
-PASSAGE = "A **node** is an executable process. <b>Not</b> & \"never\" {{ book_title }} {% now %}"
+PASSAGE = 'A **node** is an executable process. <b>Not</b> & "never" {{ book_title }} {% now %}'
 
 
 def test_a_first_question_starts_a_session(ask: Ask, model: ScriptedModel):
@@ -89,9 +89,7 @@ def test_a_selected_passage_is_answered_from_the_passage_alone(ask: Ask, model: 
     assert user["content"].endswith("What does this mean?")
 
 
-def test_what_was_asked_about_a_passage_is_part_of_the_conversation(
-    ask: Ask, model: ScriptedModel
-):
+def test_what_was_asked_about_a_passage_is_part_of_the_conversation(ask: Ask, model: ScriptedModel):
     session = ask("About this?", selected_text=PASSAGE).json()["session_id"]
 
     ask("And more?", session_id=session)
@@ -170,9 +168,7 @@ def test_question_and_reply_are_stored_before_the_model_answers(
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_reader_who_goes_away_does_not_end_the_turn(
-    client: httpx2.Client, model: ScriptedModel
-):
+def test_a_reader_who_goes_away_does_not_end_the_turn(client: httpx2.Client, model: ScriptedModel):
     session = str(uuid4())
     model.says(Reply("Finished all the same.", delay=1))
 
@@ -217,7 +213,8 @@ def test_turns_side_by_side_in_one_session_are_all_answered(ask: Ask, client: ht
     assert {answer.status_code for answer in answers} == {200}
     messages = client.get(f"/chat/{session}").json()["messages"]
     assert len(messages) == 16
-    assert all(reply["reply_to"] == question["id"] for question, reply in zip(*[iter(messages)] * 2))
+    pairs = zip(messages[0::2], messages[1::2], strict=True)
+    assert all(reply["reply_to"] == question["id"] for question, reply in pairs)
 
 
 def test_a_session_deleted_while_the_model_works_stays_deleted(

@@ -233,9 +233,7 @@ def test_a_refusal_in_words_is_an_answer(ask, model):
 def test_a_model_that_nobody_runs_is_unavailable(environment, nobody_listens, tmp_path):
     settings = environment | {"OPENAI_BASE_URL": nobody_listens, "WEB_CONCURRENCY": "1"}
     with running_server(tmp_path / "log", **settings) as server:
-        check_problem(
-            server.client.post("/chat", json={"message": "?"}), 502, "model_unavailable"
-        )
+        check_problem(server.client.post("/chat", json={"message": "?"}), 502, "model_unavailable")
 
 
 # What goes wrong on our side ----------------------------------------------------------------

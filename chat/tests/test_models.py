@@ -1,0 +1,171 @@
+"""The rows' invariants hold in the database, and the QuerySets mean what they say."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from chat.models import ChatSession, Message, time_ordered_id
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def session():
+    return ChatSession.objects.create()
+
+
+def exchange(session, question="Why?", reply="Because.", **columns):
+    asked = Message.objects.create(session=session, role="user", content=question)
+    return Message.objects.create(
+        session=session, role="assistant", content=reply, reply_to=asked, **columns
+    )
+
+
+def test_ids_made_one_after_the_other_sort_that_way():
+    ids = [time_ordered_id() for _ in range(10_000)]
+
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert {(each.version, each.variant) for each in ids} == {(7, UUID(int=0).variant)} or {
+        each.version for each in ids
+    } == {7}
+
+
+def test_an_id_tells_the_time_it_was_made():
+    import time
+
+    assert abs((time_ordered_id().int >> 80) - time.time() * 1000) < 1000
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"role": "robot"},
+        {"status": "asleep"},
+        {"feedback": "meh"},
+        {"content": ""},
+        {"status": "failed"},
+        {"error_code": "model_timeout"},
+        {"reply_to": None},
+    ],
+)
+def test_a_reply_that_makes_no_sense_is_refused(session, columns):
+    asked = Message.objects.create(session=session, role="user", content="Why?")
+    sound = {"session": session, "role": "assistant", "content": "Because.", "reply_to": asked}
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Message.objects.create(**sound | columns)
+
+    Message.objects.create(**sound)
+
+
+@pytest.mark.parametrize("columns", [{"status": "pending"}, {"content": ""}])
+def test_a_question_is_always_whole(session, columns):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Message.objects.create(**{"session": session, "role": "user", "content": "?"} | columns)
+
+
+def test_a_question_has_one_reply(session):
+    reply = exchange(session)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Message.objects.create(
+            session=session, role="assistant", content="Again.", reply_to=reply.reply_to
+        )
+
+
+def test_an_idempotency_key_counts_once_in_its_session(session):
+    def ask(where):
+        Message.objects.create(session=where, role="user", content="?", idempotency_key="k")
+
+    ask(session)
+    ask(ChatSession.objects.create())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ask(session)
+
+
+def test_exchanges_are_the_finished_ones_before_a_message_oldest_first(session):
+    for number in range(4):
+        exchange(session, f"q{number}", f"a{number}")
+    exchange(session, "failed", "", status="failed", error_code="model_timeout")
+    exchange(session, "pending", "", status="pending")
+    exchange(session, "silent", "", status="stopped")
+    exchange(session, "stopped", "half", status="stopped")
+    exchange(ChatSession.objects.create(), "elsewhere")
+    now = time_ordered_id()
+    exchange(session, "later")
+
+    pairs = session.messages.exchanges_before(now, 3)
+
+    assert [(q.content, r.content) for q, r in pairs] == [
+        ("q2", "a2"),
+        ("q3", "a3"),
+        ("stopped", "half"),
+    ]
+    assert session.messages.exchanges_before(now, 0) == []
+
+
+def test_exchanges_take_one_query(session, django_assert_num_queries):
+    for _ in range(6):
+        exchange(session)
+
+    with django_assert_num_queries(1):
+        session.messages.exchanges_before(time_ordered_id(), 5)
+
+
+def test_touching_a_session_makes_it_or_renews_it(django_assert_num_queries):
+    session_id = uuid4()
+    with django_assert_num_queries(1):
+        ChatSession.objects.touch(session_id)
+    made = ChatSession.objects.get(id=session_id)
+
+    ChatSession.objects.touch(session_id)
+
+    renewed = ChatSession.objects.get(id=session_id)
+    assert renewed.created_at == made.created_at
+    assert renewed.updated_at > made.updated_at
+
+
+def test_what_is_stored_twice_is_there_once(session):
+    message = Message(session=session, role="user", content="Once.")
+
+    Message.objects.store([message])
+    Message.objects.store([message])
+
+    assert session.messages.count() == 1
+
+
+def test_deleting_a_session_deletes_its_messages_in_the_database(
+    session, django_assert_num_queries
+):
+    exchange(session)
+
+    with django_assert_num_queries(1):
+        ChatSession.objects.filter(id=session.id).delete()
+
+    assert not Message.objects.filter(session_id=session.id).exists()
+
+
+def test_names_for_people_show_no_whole_id(session):
+    reply = exchange(session, reply="x" * 100)
+
+    assert str(session) == f"{str(session.id)[:8]}…"
+    assert str(reply) == "Assistant: " + "x" * 60
+
+
+@pytest.mark.parametrize("ordering", ["history", "page"])
+def test_the_hot_reads_use_the_index_on_session_and_id(session, ordering):
+    from django.db import connection
+
+    for _ in range(3):
+        exchange(session)
+    query = {
+        "history": session.messages.finished().filter(id__lt=time_ordered_id()).order_by("-id")[:5],
+        "page": session.messages.order_by("-id")[:51],
+    }[ordering]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+
+    assert "chat_message_of_session" in query.explain()
