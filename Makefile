@@ -22,7 +22,7 @@ run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.
 
 test: .venv/.installed ## Run the tests (ARGS="-k name" for some of them)
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n 3 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
