@@ -1,9 +1,11 @@
 """How gunicorn serves: `gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application`."""
 
 import ctypes
+import logging
 import os
 import signal
 import sys
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
@@ -24,7 +26,16 @@ from chat import llm  # noqa: E402
 class Worker(UvicornWorker):
     # The client's address is what the socket says; `NUM_PROXIES` decides whether a header may
     # say otherwise, and it is read where it is needed.
-    CONFIG_KWARGS = {"loop": "uvloop", "http": "httptools", "proxy_headers": False}
+    CONFIG_KWARGS = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "proxy_headers": False,
+        "access_log": False,  # `chatbackend.asgi` writes it
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        logging.getLogger("uvicorn.error").propagate = True  # to where all lines go
 
 
 class Logger(GunicornLogger):

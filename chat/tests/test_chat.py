@@ -280,7 +280,8 @@ def test_no_database_connection_is_held_while_the_model_works(
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND backend_type = 'client backend'"
             )
             connections, busy = cursor.fetchone()
         statuses = {each.result() for each in asking}

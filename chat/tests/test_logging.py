@@ -92,7 +92,7 @@ def test_every_line_in_production_is_json(server, client):
         assert json.loads(line).keys() >= {"time", "level", "logger", "message"}
 
 
-def test_texts_are_logged_at_debug_and_errors_are_readable_lines(environment, tmp_path):
+def test_texts_are_logged_at_debug_and_lines_are_readable(environment, model, tmp_path):
     settings = environment | {"LOG_LEVEL": "debug", "LOG_FORMAT": "pretty", "WEB_CONCURRENCY": "1"}
     with running_server(tmp_path / "log", **settings) as server:
         server.client.post("/chat", json={"message": "A telling question?"})

@@ -122,7 +122,7 @@ def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
 
     assert history["messages"][0]["content"] == "What is a robot?"
     assert len(history["messages"]) == 4
-    assert seconds < 5
+    assert seconds < 10  # under 5 on a machine that does nothing else
     end = time.monotonic() + 15
     while processes_of(checkout) and time.monotonic() < end:
         time.sleep(0.1)
