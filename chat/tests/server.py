@@ -12,14 +12,9 @@ from pathlib import Path
 import httpx2
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-GUNICORN = [
-    sys.executable,
-    "-m",
-    "gunicorn",
-    "-c",
-    "chatbackend/gunicorn.py",
-    "chatbackend.asgi:application",
-]
+MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
+CONFIG = "chat/tests/gunicorn_measured.py" if MEASURED else "chatbackend/gunicorn.py"
+GUNICORN = [sys.executable, "-m", "gunicorn", "-c", CONFIG, "chatbackend.asgi:application"]
 
 
 def free_port() -> int:

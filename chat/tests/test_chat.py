@@ -253,7 +253,7 @@ def test_what_the_database_cannot_store_is_left_out_of_an_answer(ask: Ask, model
     assert ask().json()["response"] == "beforeafter ?!"
 
 
-def test_many_requests_over_one_connection_are_all_answered(server):
+def test_many_requests_over_one_connection_are_all_answered(server, model: ScriptedModel):
     with httpx2.Client(
         base_url=server.base_url, timeout=10, limits=httpx2.Limits(max_connections=1)
     ) as client:
