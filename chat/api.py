@@ -12,7 +12,7 @@ from ninja import NinjaAPI, Query, Status
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from chat import conversation, health
+from chat import conversation, health, limits
 from chat.errors import (
     ChatError,
     InternalError,
@@ -61,12 +61,18 @@ def problems(*statuses: int) -> dict[int, type[ProblemResponse]]:
 # Endpoints ----------------------------------------------------------------------------------
 @api.post(
     "/chat",
-    response={200: ChatResponse, **problems(400, 413, 415, 422, 502, 503, 504)},
+    response={200: ChatResponse, **problems(400, 413, 415, 422, 429, 502, 503, 504)},
     summary="Ask a question",
 )
 async def ask(request: HttpRequest, payload: ChatRequest) -> dict[str, object]:
     question = conversation.Question(
-        payload.message, payload.session_id, payload.selected_text, payload.page_url
+        payload.message,
+        payload.session_id,
+        payload.selected_text,
+        payload.page_url,
+        limits.client_of(
+            request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
+        ),
     )
     _note(request, payload.session_id)
     answer = await conversation.answer(question)

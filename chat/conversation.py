@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from loguru import logger
 
-from chat import llm, prompts
+from chat import limits, llm, prompts
 from chat.database import in_database
 from chat.errors import ChatError, InternalError, NotFound
 from chat.models import ChatSession, Message, time_ordered_id
@@ -30,6 +30,7 @@ class Question:
     session_id: UUID | None = None
     selected_text: str | None = None
     page_url: str | None = None
+    client: str | None = None  # whose rate this counts for; None: nobody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ _running: set[asyncio.Task[Answer]] = set()
 async def answer(question: Question) -> Answer:
     """Ask the model and return its stored answer.
 
-    Raises what `llm.complete` raises, and DatabaseUnavailable. A failed turn keeps the question,
-    and its reply says why. Cancelling this call does not cancel the turn.
+    Raises what `llm.complete` raises, DatabaseUnavailable, and RateLimited or BudgetExhausted
+    before anything is stored. A failed turn keeps the question, and its reply says why. Cancelling
+    this call does not cancel the turn.
     """
     task = asyncio.create_task(_take(Turn(question, question.session_id or uuid4())))
     _running.add(task)
@@ -105,6 +107,7 @@ def _prompt(question: Question, exchanges: Iterable[tuple[str, str]]) -> prompts
 # Database work ------------------------------------------------------------------------------
 def _open(turn: Turn) -> list[tuple[str, str]]:
     """Store the question and its pending reply; return the exchanges the model gets to see."""
+    limits.admit(turn.question.client)
     question, now = turn.question, timezone.now()
     asked = Message(
         id=turn.question_id,
@@ -149,6 +152,7 @@ def _complete(turn: Turn, completion: llm.Completion, finished_at: datetime) -> 
         completion_tokens=completion.completion_tokens,
         latency_ms=completion.latency_ms,
     )
+    limits.spend(completion.tokens, finished_at)
 
 
 def _fail(turn: Turn, code: str) -> None:

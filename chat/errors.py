@@ -49,6 +49,18 @@ class InvalidRequest(ChatError):
         self.errors = errors
 
 
+class RateLimited(ChatError):
+    """This client asks too often; `retry_after` says when it may ask again."""
+
+    code = "rate_limited"
+
+
+class BudgetExhausted(ChatError):
+    """The day's tokens are used up; `retry_after` says when the next day begins."""
+
+    code = "budget_exhausted"
+
+
 class ContextTooLong(ChatError):
     code = "context_too_long"
 

@@ -32,6 +32,7 @@ FIRST_PAUSE_SECONDS = 0.3
 # Longer than this no reader should wait for a second try; they are told when to come back.
 LONGEST_PAUSE_SECONDS = 3
 RETRY_AFTER_SECONDS = 10
+CHARS_OF_A_TOKEN = 4  # in English prose, roughly
 CONTEXT_TOO_LONG = re.compile(
     r"context.?(length|size|window)|maximum context|too many tokens|"
     r"maximum number of tokens|prompt is too long",
@@ -66,6 +67,12 @@ class Completion:
     prompt_tokens: int | None
     completion_tokens: int | None
     latency_ms: int
+
+    @property
+    def tokens(self) -> int:
+        """All tokens used; estimated from the answer's length where the service does not tell."""
+        told = (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+        return told or len(self.text) // CHARS_OF_A_TOKEN + 1
 
 
 def providers() -> tuple[Provider, ...]:

@@ -190,3 +190,33 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()}: {self.content[:60]}"
+
+
+class RateWindow(models.Model):
+    """How often a client has asked since its current window began."""
+
+    client = models.CharField(
+        max_length=64, primary_key=True, help_text="A keyed hash; never an address."
+    )
+    began_at = models.DateTimeField()
+    asked = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "chat_rate_window"
+        indexes = [models.Index(fields=["began_at"], name="chat_rate_window_age")]
+
+    def __str__(self) -> str:
+        return f"{self.client[:8]}…: {self.asked}"
+
+
+class DailyTokens(models.Model):
+    """The tokens that the whole service has used on a day (UTC)."""
+
+    day = models.DateField(primary_key=True)
+    tokens = models.BigIntegerField()
+
+    class Meta:
+        db_table = "chat_daily_tokens"
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.tokens}"

@@ -14,6 +14,7 @@ from django.utils.decorators import async_only_middleware
 
 from chat.errors import (
     BadRequest,
+    BudgetExhausted,
     ChatError,
     ContextTooLong,
     DatabaseUnavailable,
@@ -27,6 +28,7 @@ from chat.errors import (
     ModelUnavailable,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
     UnsupportedMediaType,
 )
 
@@ -61,6 +63,18 @@ PROBLEMS: dict[str, Problem] = {
         422,
         "Context too long",
         "The text is too long for the model; please shorten it or start a new conversation.",
+    ),
+    RateLimited.code: Problem(
+        429,
+        "Too many requests",
+        "You are asking faster than this chat allows; please wait a moment.",
+        retryable=True,
+    ),
+    BudgetExhausted.code: Problem(
+        503,
+        "Budget exhausted",
+        "This chat has answered all it can for today; please come back tomorrow.",
+        retryable=True,
     ),
     ModelUnavailable.code: Problem(
         502,

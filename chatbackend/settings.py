@@ -131,6 +131,26 @@ def database_url(name: str) -> dict[str, Any]:
     return read(name, {}, cast)
 
 
+def rate(name: str, default: str) -> tuple[int, int] | None:
+    """`30/m` as (30, 60): so many in so many seconds. Set but empty: no limit."""
+    seconds_of = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def cast(raw: str) -> tuple[int, int]:
+        number, _, unit = raw.partition("/")
+        if (
+            not number.isascii()
+            or not number.isdigit()
+            or int(number) < 1
+            or unit not in seconds_of
+        ):
+            raise ValueError(f"{name} must look like 30/m (a number for each s, m, h or d).")
+        return int(number), seconds_of[unit]
+
+    if name in os.environ and not os.environ[name].strip():
+        return None
+    return read(name, cast(default), cast)
+
+
 # What this service is -----------------------------------------------------------------------
 EMBEDDED = switch("EMBEDDED")
 DEBUG = switch("DEBUG")
@@ -145,6 +165,8 @@ CHAT_MESSAGE_MAX_CHARS = whole_number("CHAT_MESSAGE_MAX_CHARS", 4000, at_most=1_
 CHAT_SELECTED_TEXT_MAX_CHARS = whole_number(
     "CHAT_SELECTED_TEXT_MAX_CHARS", 20_000, at_most=1_000_000
 )
+CHAT_RATE = rate("CHAT_RATE", "30/m")
+CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0, at_most=10**15)
 
 # The model ----------------------------------------------------------------------------------
 OPENAI_API_KEY = text("OPENAI_API_KEY")

@@ -19,7 +19,7 @@ def test_the_document_names_every_call_and_error(client):
         ("head", "/health/ready"),
     }
     answers = document["paths"]["/chat"]["post"]["responses"]
-    assert set(map(int, answers)) == {200, 400, 413, 415, 422, 500, 502, 503, 504}
+    assert set(map(int, answers)) == {200, 400, 413, 415, 422, 429, 500, 502, 503, 504}
     names = document["components"]["schemas"].keys()
     assert {"ChatRequest", "ChatResponse", "HealthResponse", "ProblemResponse"} <= names
     message = document["components"]["schemas"]["ChatRequest"]["properties"]["message"]

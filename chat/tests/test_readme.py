@@ -8,14 +8,14 @@ README = (CHECKOUT / "README.md").read_text()
 MAKEFILE = (CHECKOUT / "Makefile").read_text()
 READ = set(
     re.findall(
-        r"\b(?:text|switch|whole_number|seconds|one_of|word_list|web_address|origins|database_url)"
+        r"\b(?:text|switch|whole_number|seconds|one_of|word_list|web_address|origins|rate|database_url)"
         r'\(\s*"([A-Z_]+)"',
         (CHECKOUT / "chatbackend" / "settings.py").read_text(),
     )
 )
 
 # A list, a word for a truth value, and what the tests themselves set.
-NOT_COMPARED = ("ALLOWED_HOSTS", "DEBUG", "WEB_CONCURRENCY")
+NOT_COMPARED = ("ALLOWED_HOSTS", "CHAT_RATE", "DEBUG", "WEB_CONCURRENCY")
 
 
 def test_every_setting_is_in_the_readme_and_in_the_example():

@@ -1,0 +1,92 @@
+"""How often a client may ask, and how many tokens a day may cost. Kept in PostgreSQL, so that the
+numbers are the same for every worker and machine.
+"""
+
+import hashlib
+import hmac
+import math
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from chat.errors import BudgetExhausted, RateLimited
+from chat.models import DailyTokens, RateWindow
+
+# One statement, and so exact for any number of requests at the same instant.
+COUNT = """
+INSERT INTO chat_rate_window AS seen (client, began_at, asked) VALUES (%(client)s, now(), 1)
+ON CONFLICT (client) DO UPDATE SET
+    asked = CASE WHEN seen.began_at <= now() - make_interval(secs => %(period)s) THEN 1 ELSE seen.asked + 1 END,
+    began_at = CASE WHEN seen.began_at <= now() - make_interval(secs => %(period)s) THEN now() ELSE seen.began_at END
+RETURNING asked, extract(epoch FROM began_at + make_interval(secs => %(period)s) - now())::float8
+"""
+SPEND = """
+INSERT INTO chat_daily_tokens AS used (day, tokens) VALUES (%(day)s, %(tokens)s)
+ON CONFLICT (day) DO UPDATE SET tokens = used.tokens + excluded.tokens
+"""
+TIDIED_AT_ONCE = 10
+
+
+def client_of(remote_address: str, forwarded_for: str) -> str:
+    """A client as a keyed hash (64 hex digits) of its address.
+
+    `forwarded_for` is the header X-Forwarded-For, in which each proxy notes on the right whom it
+    heard from: with `NUM_PROXIES` of our own, that many entries from the right are true, and
+    everything further left is hearsay.
+    """
+    noted = [address.strip() for address in forwarded_for.split(",") if address.strip()]
+    believed = settings.NUM_PROXIES
+    if believed and noted:
+        remote_address = noted[-min(believed, len(noted))]
+    key = f"chat client {settings.SECRET_KEY}".encode()
+    return hmac.new(key, _network(remote_address).encode(), hashlib.sha256).hexdigest()
+
+
+def _network(address: str) -> str:
+    """An IPv6 client usually owns a whole /64 and could ask from each of its addresses."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped or ip_network((parsed, 64), strict=False))
+    return address
+
+
+def admit(client: str | None) -> None:
+    """Count a question of `client`. Raises RateLimited or BudgetExhausted."""
+    if settings.CHAT_RATE and client:
+        _count(client, *settings.CHAT_RATE)
+    if settings.CHAT_DAILY_TOKEN_BUDGET:
+        _check_budget(timezone.now())
+
+
+def _count(client: str, most: int, period_seconds: int) -> None:
+    period = timedelta(seconds=period_seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, {"client": client, "period": period_seconds})
+        asked, seconds_left = cursor.fetchone()
+    if asked > most:
+        raise RateLimited(retry_after=max(1, math.ceil(seconds_left)))
+    if asked == 1:  # a new window: time to forget some old ones
+        old = RateWindow.objects.filter(began_at__lt=timezone.now() - period - timedelta(days=1))
+        RateWindow.objects.filter(pk__in=old.values("pk")[:TIDIED_AT_ONCE]).delete()
+
+
+def _check_budget(now: datetime) -> None:
+    today = now.astimezone(UTC)
+    used = DailyTokens.objects.filter(day=today.date()).values_list("tokens", flat=True).first()
+    if (used or 0) >= settings.CHAT_DAILY_TOKEN_BUDGET:
+        tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
+        raise BudgetExhausted(retry_after=math.ceil((tomorrow - today).total_seconds()))
+
+
+def spend(tokens: int, at: datetime) -> None:
+    """Count what a turn has used, on the day on which it was finished."""
+    if settings.CHAT_DAILY_TOKEN_BUDGET:
+        with connection.cursor() as cursor:
+            cursor.execute(SPEND, {"day": at.astimezone(UTC).date(), "tokens": tokens})
