@@ -19,9 +19,11 @@ from chat.models import DailyTokens, RateWindow
 COUNT = """
 INSERT INTO chat_rate_window AS seen (client, began_at, asked) VALUES (%(client)s, now(), 1)
 ON CONFLICT (client) DO UPDATE SET
-    asked = CASE WHEN seen.began_at <= now() - make_interval(secs => %(period)s) THEN 1 ELSE seen.asked + 1 END,
-    began_at = CASE WHEN seen.began_at <= now() - make_interval(secs => %(period)s) THEN now() ELSE seen.began_at END
-RETURNING asked, extract(epoch FROM began_at + make_interval(secs => %(period)s) - now())::float8
+    asked = CASE WHEN now() - seen.began_at < %(period)s * interval '1 second'
+                 THEN seen.asked + 1 ELSE 1 END,
+    began_at = CASE WHEN now() - seen.began_at < %(period)s * interval '1 second'
+                    THEN seen.began_at ELSE now() END
+RETURNING asked, %(period)s - extract(epoch FROM now() - began_at)::float8
 """
 SPEND = """
 INSERT INTO chat_daily_tokens AS used (day, tokens) VALUES (%(day)s, %(tokens)s)
@@ -66,14 +68,14 @@ def admit(client: str | None) -> None:
 
 
 def _count(client: str, most: int, period_seconds: int) -> None:
-    period = timedelta(seconds=period_seconds)
     with connection.cursor() as cursor:
         cursor.execute(COUNT, {"client": client, "period": period_seconds})
         asked, seconds_left = cursor.fetchone()
     if asked > most:
         raise RateLimited(retry_after=max(1, math.ceil(seconds_left)))
     if asked == 1:  # a new window: time to forget some old ones
-        old = RateWindow.objects.filter(began_at__lt=timezone.now() - period - timedelta(days=1))
+        long_ago = timezone.now() - timedelta(seconds=period_seconds, days=1)
+        old = RateWindow.objects.filter(began_at__lt=long_ago)
         RateWindow.objects.filter(pk__in=old.values("pk")[:TIDIED_AT_ONCE]).delete()
 
 
