@@ -1,6 +1,7 @@
 """Staff read conversations. Nobody edits or makes up a message; deletion takes the permission."""
 
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -12,6 +13,9 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from chat.models import ChatSession, Message
+
+admin.site.site_header = admin.site.site_title = "Book chat"
+admin.site.index_title = "Conversations and staff"
 
 MOST_COUNTED = 10_000
 EXCERPT_CHARS = 120
@@ -57,7 +61,7 @@ class MessageInline(admin.TabularInline):
 
 @admin.register(ChatSession)
 class ChatSessionAdmin(ReadOnlyAdmin):
-    list_display = ("first_question", "message_count", "updated_at", "created_at")
+    list_display = ("first_question", "message_count", "updated_at")
     list_filter = ("updated_at", "created_at")
     search_fields = ("messages__content",)
     search_help_text = "Words of a message, or a session's whole id"
@@ -75,6 +79,14 @@ class ChatSessionAdmin(ReadOnlyAdmin):
             first_text=Subquery(first[:1]),
             total=Coalesce(Subquery(counted, output_field=IntegerField()), 0),
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ChatSession], search_term: str
+    ) -> tuple[QuerySet[ChatSession], bool]:
+        try:
+            return queryset.filter(pk=UUID(search_term)), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="first question")
     def first_question(self, session: ChatSession) -> str:

@@ -202,12 +202,19 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return problem_response(request, InvalidRequest([_located(each) for each in error.errors]))
 
 
+# What readers themselves can get wrong, said to them; the rest is for the front end's makers.
+SENTENCES = {
+    "missing": "is missing",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+}
+
+
 def _located(error: dict[str, Any]) -> dict[str, object]:
     """`loc` as the sender sees it: without the name of our parameter."""
     source, *rest = error["loc"]
     where = rest[1:] if source == "body" else rest
-    return {"loc": [source, *where], "msg": _sentence(error["msg"]), "type": error["type"]}
-
-
-def _sentence(message: str) -> str:
-    return message.removeprefix("Value error, ").rstrip(".") + "."
+    message = error["msg"].removeprefix("Value error, ")
+    if sentence := SENTENCES.get(error["type"]):
+        message = sentence.format(**error.get("ctx", {}))
+    return {"loc": [source, *where], "msg": message, "type": error["type"]}

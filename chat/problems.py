@@ -142,13 +142,19 @@ def problem_response(request: HttpRequest, error: ChatError) -> HttpResponse:
     return response
 
 
+# As a reader knows them.
+NAMES = {"message": "Your question", "selected_text": "The selected text"}
+
+
 def _first_sentence(errors: list[dict[str, object]]) -> str:
-    """The first error as one human sentence: `message: Field required.`"""
-    if not errors:
-        return PROBLEMS[InvalidRequest.code].detail
+    """The first error as one human sentence: `Your question must not be empty.`"""
     loc, message = errors[0]["loc"], str(errors[0]["msg"]).rstrip(".")
     field = ".".join(str(part) for part in loc[1:]) if isinstance(loc, list) else ""
-    return f"{field}: {message}." if field else f"{message}."
+    if not field:
+        return f"The request is not valid: {message}."
+    if message[0].islower():
+        return f"{NAMES.get(field, field)} {message}."
+    return f"{NAMES.get(field, field)}: {message}."
 
 
 @async_only_middleware

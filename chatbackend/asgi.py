@@ -84,7 +84,11 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             event["headers"] = [*event["headers"], (b"X-Request-ID", request_id.encode())]
             if not is_page:  # Django's own middleware says it for pages
                 event["headers"].append((b"X-Content-Type-Options", b"nosniff"))
-        await send(event)
+        try:
+            await send(event)
+        except RuntimeError as error:  # uvloop's word for a client that has just gone
+            if "closed" not in str(error):
+                raise
 
     with logger.contextualize(request_id=request_id):
         try:

@@ -1,7 +1,9 @@
 """The map: the admin, the page, and the API at the root."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
+from django.views.generic import RedirectView
 
 from chat.api import api
 from chat.views import home
@@ -9,5 +11,6 @@ from chat.views import home
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", home),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg")),
     path("", api.urls),
 ]

@@ -100,6 +100,16 @@ def test_messages_and_sessions_are_found_by_words(reader):
     assert "Bob" not in messages
 
 
+def test_a_session_is_found_by_its_id(reader):
+    session = conversation(question="Alice")
+    conversation(question="Bob")
+
+    page = reader.get(SESSIONS, {"q": str(session.id)}).content.decode()
+
+    assert "Alice" in page
+    assert "Bob" not in page
+
+
 @pytest.mark.parametrize("path", [SESSIONS, MESSAGES])
 def test_a_list_takes_the_same_number_of_queries_whatever_its_size(reader, path):
     def count():

@@ -44,3 +44,9 @@ def test_the_page_is_silent_about_demonstration_when_a_model_is_set(client):
 
     assert "Physical AI &amp; Humanoid Robotics" in page
     assert "demonstration" not in page
+
+
+def test_browsers_find_an_icon(client):
+    icon = client.get("/favicon.ico", follow_redirects=True)
+
+    assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/svg+xml")

@@ -91,8 +91,20 @@ def test_a_field_that_is_wrong_is_named(client, model, field, body):
     problem = check_problem(answer, 422, "invalid_request")
     assert problem["errors"][0]["loc"] == ["body", field]
     assert problem["errors"][0].keys() == {"loc", "msg", "type"}
-    assert problem["detail"].startswith(f"{field}: ")
+    named = {"message": "Your question", "selected_text": "The selected text"}.get(field, field)
+    assert problem["detail"].startswith(named)
     assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("", "Your question must not be empty."),
+        ("x" * 4001, "Your question must have at most 4000 characters."),
+    ],
+)
+def test_a_reader_is_told_what_to_change(ask, message, told):
+    assert ask(message).json()["detail"] == told
 
 
 @pytest.mark.parametrize("body", [[], "x", 7, None, True])
