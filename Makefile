@@ -1,20 +1,20 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
-# What the checks need to load the settings; nothing is started.
-CHECKS := EMBEDDED=true SECRET_KEY=only-to-load-the-settings DATABASE_URL= LOG_LEVEL=WARNING
 
 .PHONY: help run test lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
-.venv/.installed: requirements/development.txt .ci/setup
+.venv/.installed: requirements/development.txt .ci/setup $(BIN)/python
 	@.ci/setup
+
+# A link to an interpreter that may be gone one day; the set-up then makes everything anew.
+$(BIN)/python: ;
 
 # Written in one go, for its owner alone: it holds a key.
 .env: | .venv/.installed
-	@umask 077 && printf 'EMBEDDED=true\nSECRET_KEY=%s\n' \
-	    "$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" > .env.new && \
-	    mv .env.new .env
+	@umask 077 && key=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') && \
+	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && mv .venv/env .env
 
 run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -26,13 +26,17 @@ test: .venv/.installed ## Run the tests (ARGS="-k name" for some of them)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
+# Without a database none is asked, or started, for what its migrations were.
+NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
 	$(BIN)/mypy chat chatbackend
-	$(BIN)/lint-imports
-	$(CHECKS) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/lint-imports --no-logo
+	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
 	$(BIN)/hadolint Dockerfile
+	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
+	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
 
 format: .venv/.installed ## Put the code in shape
 	$(BIN)/ruff check --fix .
@@ -41,6 +45,6 @@ format: .venv/.installed ## Put the code in shape
 # The files name no address to download from; the hashes say what is meant.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
     --python-version 3.12 pyproject.toml
-lock: .venv/.installed ## Pin the requirements anew
-	$(COMPILE) -o requirements/production.txt
-	$(COMPILE) --extra embedded --group dev -o requirements/development.txt
+lock: .venv/.installed ## Pin the requirements anew (ARGS=--upgrade for newer ones)
+	$(COMPILE) $(ARGS) -o requirements/production.txt
+	$(COMPILE) --extra embedded --group dev $(ARGS) -o requirements/development.txt

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.test.utils import setup_databases, teardown_databases
 
 from chat.tests.scripted_model import ScriptedModel, scripted_model
 from chat.tests.server import Server, running_server
@@ -27,16 +27,25 @@ def model(_model: ScriptedModel) -> ScriptedModel:
 
 
 @pytest.fixture(scope="session")
-def environment(
-    _model: ScriptedModel, django_db_setup: None, django_db_blocker: Any
-) -> dict[str, str]:
-    """A server's settings: the tests' database and the scripted model."""
-    name = settings.DATABASES["default"]["NAME"]
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """The tests' database, also for those that reach it through a server alone.
+
+    pytest-django's own makes it only where some test is marked to use it.
+    """
     with django_db_blocker.unblock():
-        # pytest-django makes a test database only where some test is marked to use it.
-        call_command("migrate", verbosity=0)
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def environment(_model: ScriptedModel, django_db_setup: None) -> dict[str, str]:
+    """A server's settings: the tests' database and the scripted model."""
     return {
-        "DATABASE_URL": database_url(name),
+        "DATABASE_URL": database_url(settings.DATABASES["default"]["NAME"]),
         "OPENAI_BASE_URL": _model.base_url,
         "OPENAI_MODEL": "scripted",
         "LLM_TIMEOUT_SECONDS": "5",
