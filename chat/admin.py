@@ -99,7 +99,7 @@ class ChatSessionAdmin(ReadOnlyAdmin):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
-    list_display = ("excerpt", "role", "status", "session_link", "created_at", "model")
+    list_display = ("excerpt", "role", "status", "session_link", "created_at")
     list_filter = ("role", "status", "created_at")
     list_select_related = ("session",)
     search_fields = ("content",)

@@ -87,8 +87,14 @@ def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
     return read(name, default, cast)
 
 
-def word_list(name: str, default: str = "") -> list[str]:
-    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+def host_names(name: str) -> list[str]:
+    def cast(raw: str) -> list[str]:
+        names = [word.strip() for word in raw.split(",") if word.strip()]
+        if any("/" in each or " " in each for each in names):
+            raise ValueError(f"{name} must be a comma-separated list of names, without http://.")
+        return names
+
+    return read(name, [], cast)
 
 
 def web_address(name: str) -> str:
@@ -271,7 +277,7 @@ DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 # Who may call -------------------------------------------------------------------------------
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = list(dict.fromkeys(word_list("ALLOWED_HOSTS") + LOOPBACK))
+ALLOWED_HOSTS = list(dict.fromkeys(host_names("ALLOWED_HOSTS") + LOOPBACK))
 CORS_ALLOWED_ORIGINS = list(dict.fromkeys(["http://localhost:3000", *origins("FRONTEND_URL")]))
 CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "POST", "PUT"]
 CORS_ALLOW_HEADERS = ["accept", "content-type", "idempotency-key", "x-request-id", "user-agent"]

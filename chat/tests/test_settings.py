@@ -57,6 +57,8 @@ def test_production_settings_are_usable_and_pass_the_deployment_checks():
         ({"DATABASE_URL": "nonsense"}, {"chat.E001"}),
         ({"DATABASE_URL": "postgresql://host"}, {"chat.E001"}),
         ({"FRONTEND_URL": "book.example"}, {"chat.E001"}),
+        ({"ALLOWED_HOSTS": "http://book.example"}, {"chat.E001"}),
+        ({"CHAT_RATE": "often"}, {"chat.E001"}),
         ({"OPENAI_BASE_URL": "localhost:1"}, {"chat.E001", "chat.W001"}),
     ],
 )
