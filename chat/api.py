@@ -1,5 +1,6 @@
 """The JSON API: thin endpoints, put together."""
 
+import asyncio
 import json
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,12 +8,13 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from loguru import logger
-from ninja import NinjaAPI, Query, Status
+from ninja import Header, NinjaAPI, Query, Status
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from chat import conversation, health, limits
+from chat import conversation, health, limits, streaming
 from chat.errors import (
     ChatError,
     InternalError,
@@ -27,11 +29,15 @@ from chat.problems import problem_response
 from chat.schemas import (
     ChatRequest,
     ChatResponse,
+    FeedbackOut,
+    FeedbackRequest,
     HealthResponse,
     HistoryResponse,
+    IdempotencyKey,
     ProblemResponse,
     ReadyResponse,
 )
+from chat.turns import Question
 
 
 class JsonParser(Parser):
@@ -61,20 +67,26 @@ def problems(*statuses: int) -> dict[int, type[ProblemResponse]]:
 # Endpoints ----------------------------------------------------------------------------------
 @api.post(
     "/chat",
-    response={200: ChatResponse, **problems(400, 413, 415, 422, 429, 502, 503, 504)},
+    response={200: ChatResponse, **problems(400, 409, 413, 415, 422, 429, 502, 503, 504)},
     summary="Ask a question",
+    description="Answered as a stream of events with `stream`, or with `Accept: "
+    "text/event-stream`: the AI SDK's UI message stream, version 1.",
+    openapi_extra={
+        "responses": {200: {"content": {streaming.CONTENT_TYPE: {"schema": {"type": "string"}}}}}
+    },
 )
-async def ask(request: HttpRequest, payload: ChatRequest) -> dict[str, object]:
-    question = conversation.Question(
-        payload.message,
-        payload.session_id,
-        payload.selected_text,
-        payload.page_url,
-        limits.client_of(
-            request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
-        ),
-    )
+async def ask(
+    request: HttpRequest,
+    payload: ChatRequest,
+    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
+) -> dict[str, object] | HttpResponseBase:
+    deadline = asyncio.get_running_loop().time() + streaming.PATIENCE_SECONDS
     _note(request, payload.session_id)
+    question = _question(request, payload, idempotency_key)
+    if payload.stream or streaming.is_wanted(request.headers.get("Accept", "")):
+        turn = await conversation.begin(question, streaming=True)
+        _note(request, turn.session_id)
+        return streaming.stream_response(await streaming.begun(turn, deadline))
     answer = await conversation.answer(question)
     _note(request, answer.session_id)
     return {
@@ -83,6 +95,45 @@ async def ask(request: HttpRequest, payload: ChatRequest) -> dict[str, object]:
         "timestamp": answer.at,
         "message_id": answer.message_id,
     }
+
+
+def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Question:
+    client = limits.client_of(
+        request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
+    )
+    return Question(
+        payload.message,
+        payload.session_id,
+        payload.selected_text,
+        payload.page_url,
+        client,
+        key or "",
+    )
+
+
+@api.post(
+    "/chat/{session_id}/stop",
+    response={202: None, 204: None, **problems(404, 422, 503)},
+    summary="Stop the pending answer",
+    description="202 where there was one (it ends within two seconds), 204 where there was none.",
+)
+async def stop(request: HttpRequest, session_id: UUID) -> Status[None]:
+    _note(request, session_id)
+    return Status(202 if await conversation.stop(session_id) else 204, None)
+
+
+@api.put(
+    "/chat/{session_id}/messages/{message_id}/feedback",
+    response={200: FeedbackOut, **problems(400, 404, 413, 415, 422, 503)},
+    summary="Judge a reply",
+)
+async def give_feedback(
+    request: HttpRequest, session_id: UUID, message_id: UUID, payload: FeedbackRequest
+) -> dict[str, object]:
+    _note(request, session_id)
+    rating, comment = payload.rating, payload.comment or ""
+    await conversation.give_feedback(session_id, message_id, rating or "", comment)
+    return {"rating": rating, "comment": comment}
 
 
 @api.get(
@@ -140,7 +191,7 @@ async def ready(request: HttpRequest) -> Status[dict[str, object]]:
 
 def _told(message: Message) -> dict[str, object]:
     """A message as its reader sees it."""
-    feedback = {"rating": message.feedback, "comment": message.feedback_comment}
+    feedback = {"rating": message.feedback or None, "comment": message.feedback_comment}
     return {
         "id": message.id,
         "role": message.role,
@@ -151,7 +202,7 @@ def _told(message: Message) -> dict[str, object]:
         "selected_text": message.selected_text or None,
         "page_url": message.page_url or None,
         "reply_to": message.reply_to_id,
-        "feedback": feedback if message.feedback else None,
+        "feedback": feedback if any(feedback.values()) else None,
         "correction": None,
     }
 

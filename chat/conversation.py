@@ -1,149 +1,157 @@
 """One turn, from question to stored answer: open, ask, close.
 
-Open and close are one short piece of database work each; in between, while the model works, no
-connection and no transaction is held. The turn runs in a task of its own: a reader who goes away
-does not end it.
+Open and close are one short piece of database work each (`chat.storage`); in between, while the
+model works, no connection and no transaction is held. The turn runs in a task of its own: a
+reader who goes away does not end it. Plain requests, streams and the terminal share this path.
 """
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 from loguru import logger
 
-from chat import limits, llm, prompts
+from chat import heartbeat, llm, prompts, storage
 from chat.database import in_database
-from chat.errors import ChatError, InternalError, NotFound
-from chat.models import ChatSession, Message, time_ordered_id
+from chat.errors import AnswerStopped, ChatError, DatabaseUnavailable, InternalError, NotFound
+from chat.models import ChatSession, Message
+from chat.turns import Answer, Question, Turn, running
+
+# With PostgreSQL away at the end of a turn, its reader is told the answer after so long …
+READER_WAITS_SECONDS = 5
+# … and storing it is tried for so long, with pauses that grow up to the last one.
+STORE_FOR_SECONDS = 60
+STORE_PAUSES_SECONDS = (0.1, 0.3, 1, 2, 5)
+
+_tasks: set[asyncio.Task[None]] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a reader asks. Without a session id a new session begins."""
+async def begin(question: Question, *, streaming: bool) -> Turn:
+    """Open a turn; the model is being asked when this returns.
 
-    text: str
-    session_id: UUID | None = None
-    selected_text: str | None = None
-    page_url: str | None = None
-    client: str | None = None  # whose rate this counts for; None: nobody's
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    text: str
-    session_id: UUID
-    message_id: UUID
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question on its way. The ids are made here, so that database work can be repeated."""
-
-    question: Question
-    session_id: UUID
-    question_id: UUID = field(default_factory=time_ordered_id)
-    reply_id: UUID = field(default_factory=time_ordered_id)
-
-
-_running: set[asyncio.Task[Answer]] = set()
+    With `streaming` its words can be followed as they come. Raises DatabaseUnavailable,
+    RateLimited or BudgetExhausted, AnswerInProgress or IdempotencyKeyReused; nothing is stored
+    then. A key that was answered before gives that answer, at once.
+    """
+    turn, opened = Turn(question), asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(_take(turn, opened, streaming))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    await asyncio.shield(opened)
+    return turn
 
 
 async def answer(question: Question) -> Answer:
-    """Ask the model and return its stored answer.
+    """Ask, and wait for the stored answer.
 
-    Raises what `llm.complete` raises, DatabaseUnavailable, and RateLimited or BudgetExhausted
-    before anything is stored. A failed turn keeps the question, and its reply says why. Cancelling
-    this call does not cancel the turn.
+    Raises what `begin` and `llm.complete` raise, and AnswerStopped. A failed turn keeps the
+    question, and its reply says why. Cancelling this call does not cancel the turn.
     """
-    task = asyncio.create_task(_take(Turn(question, question.session_id or uuid4())))
-    _running.add(task)
-    task.add_done_callback(_taken)
-    return await asyncio.shield(task)
-
-
-def _taken(task: asyncio.Task[Answer]) -> None:
-    _running.discard(task)
-    if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not report a reader who went away
+    turn = await begin(question, streaming=False)
+    found = await turn.answer()
+    if found.stopped and not found.text:
+        raise AnswerStopped
+    return found
 
 
 async def finish_running() -> None:
     """Wait for the turns whose readers are gone; the server ends after it."""
-    while _running:
-        await asyncio.wait(_running)
+    while _tasks:
+        await asyncio.wait(_tasks)
 
 
-async def _take(turn: Turn) -> Answer:
-    question = turn.question
-    logger.debug("Question: {}", question.text)
-    exchanges = await in_database(lambda: _open(turn))
+# The turn -----------------------------------------------------------------------------------
+async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> None:
+    logger.debug("Question: {}", turn.question.text)
     try:
-        completion = await llm.complete(_prompt(question, exchanges))
+        exchanges = await _open(turn)
+    except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        # Looked at here, so that asyncio does not report a reader who went away meanwhile.
+        opened.add_done_callback(asyncio.Future.exception)
+        opened.set_exception(error)
+        return
+    opened.set_result(None)
+    if turn.outcome is not None:
+        return
+    try:
+        await _ask(turn, exchanges, streaming)
+    except Exception as error:  # noqa: BLE001 - logged by `_failed`; its reader must not wait
+        turn.end(_failed(error))
+    finally:
+        del running[turn.reply_id]
+
+
+async def _open(turn: Turn) -> storage.Exchanges:
+    stored = await in_database(lambda: storage.open_turn(turn))
+    reply = stored.reply
+    turn.session_id, turn.reply_id = reply.session_id, reply.id
+    if stored.is_ours:
+        running[turn.reply_id] = turn
+        heartbeat.beat()
+    else:
+        if reply.content:
+            turn.say(reply.content)
+        turn.end(_answer(reply))
+    return stored.exchanges
+
+
+def _answer(reply: Message) -> Answer:
+    """A reply that was stored earlier."""
+    return Answer(
+        text=reply.content,
+        session_id=reply.session_id,
+        message_id=reply.id,
+        at=reply.finished_at or reply.created_at,
+        finish_reason=reply.finish_reason,
+        stopped=reply.status == Message.Status.STOPPED,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+    )
+
+
+async def _ask(turn: Turn, exchanges: storage.Exchanges, streaming: bool) -> None:
+    prompt = _prompt(turn.question, exchanges)
+    try:
+        completion = await turn.ask(prompt, streaming)
     except ChatError as error:
-        code = error.code
-        await in_database(lambda: _fail(turn, code))
-        raise
-    except Exception as error:
-        await in_database(lambda: _fail(turn, InternalError.code))
-        raise InternalError from error
-    logger.debug("Answer: {}", completion.text)
-    finished_at = timezone.now()
-    await in_database(lambda: _complete(turn, completion, finished_at))
-    return Answer(completion.text, turn.session_id, turn.reply_id, finished_at)
+        await _fail(turn, prompt, error)
+    except Exception as error:  # noqa: BLE001 - logged by `_failed`
+        await _fail(turn, prompt, _failed(error))
+    else:
+        logger.debug("Answer: {}", completion.text if completion else turn.text)
+        await (_complete(turn, prompt, completion) if completion else _stop(turn, prompt))
 
 
-def _prompt(question: Question, exchanges: Iterable[tuple[str, str]]) -> prompts.Prompt:
+def _failed(error: Exception) -> InternalError:
+    logger.opt(exception=error).error("The turn failed")
+    return InternalError(type(error).__name__)
+
+
+def _prompt(question: Question, exchanges: storage.Exchanges) -> prompts.Prompt:
     if question.selected_text:
         return prompts.passage_prompt(settings.BOOK_TITLE, question.selected_text, question.text)
     return prompts.conversation_prompt(settings.BOOK_TITLE, exchanges, question.text)
 
 
-# Database work ------------------------------------------------------------------------------
-def _open(turn: Turn) -> list[tuple[str, str]]:
-    """Store the question and its pending reply; return the exchanges the model gets to see."""
-    limits.admit(turn.question.client)
-    question, now = turn.question, timezone.now()
-    asked = Message(
-        id=turn.question_id,
+async def _complete(turn: Turn, prompt: prompts.Prompt, completion: llm.Completion) -> None:
+    answer = Answer(
+        text=completion.text,
         session_id=turn.session_id,
-        role=Message.Role.USER,
-        content=question.text,
-        created_at=now,
-        selected_text=question.selected_text or "",
-        page_url=question.page_url or "",
+        message_id=turn.reply_id,
+        at=timezone.now(),
+        finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
     )
-    pending = Message(
-        id=turn.reply_id,
-        session_id=turn.session_id,
-        role=Message.Role.ASSISTANT,
-        status=Message.Status.PENDING,
-        created_at=now,
-        reply_to_id=turn.question_id,
-    )
-    with transaction.atomic():
-        ChatSession.objects.touch(turn.session_id)
-        Message.objects.store([asked, pending])
-        return _exchanges(turn)
-
-
-def _exchanges(turn: Turn) -> list[tuple[str, str]]:
-    if turn.question.selected_text or turn.question.session_id is None:
-        return []
-    messages = Message.objects.filter(session_id=turn.session_id)
-    pairs = messages.exchanges_before(turn.question_id, settings.CHAT_HISTORY_MESSAGES // 2)
-    return [(question.content, reply.content) for question, reply in pairs]
-
-
-def _complete(turn: Turn, completion: llm.Completion, finished_at: datetime) -> None:
-    _close(
+    await _close(
         turn,
-        finished_at,
+        answer,
+        answer.at,
+        completion.tokens or llm.estimated_tokens(prompt, completion.text),
         status=Message.Status.COMPLETE,
         content=completion.text,
         model=completion.model,
@@ -152,21 +160,75 @@ def _complete(turn: Turn, completion: llm.Completion, finished_at: datetime) -> 
         completion_tokens=completion.completion_tokens,
         latency_ms=completion.latency_ms,
     )
-    limits.spend(completion.tokens, finished_at)
 
 
-def _fail(turn: Turn, code: str) -> None:
-    _close(turn, timezone.now(), status=Message.Status.FAILED, error_code=code)
+async def _stop(turn: Turn, prompt: prompts.Prompt) -> None:
+    text, at = turn.text, timezone.now()
+    stopped = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True)
+    tokens = llm.estimated_tokens(prompt, text)
+    await _close(turn, stopped, at, tokens, status=Message.Status.STOPPED, content=text)
 
 
-def _close(turn: Turn, finished_at: datetime, **columns: object) -> None:
-    """Write the reply's end. A session deleted meanwhile stays deleted."""
-    with transaction.atomic():
-        Message.objects.filter(id=turn.reply_id).update(finished_at=finished_at, **columns)
-        ChatSession.objects.filter(id=turn.session_id).update(updated_at=finished_at)
+async def _fail(turn: Turn, prompt: prompts.Prompt, error: ChatError) -> None:
+    text = turn.text
+    await _close(
+        turn,
+        error,
+        timezone.now(),
+        llm.estimated_tokens(prompt, text) if text else 0,
+        status=Message.Status.FAILED,
+        error_code=error.code,
+        content=text,
+    )
 
 
-# Reading back and deleting ------------------------------------------------------------------
+async def _close(
+    turn: Turn, outcome: Answer | ChatError, at: datetime, tokens: int, **columns: object
+) -> None:
+    """Store how the turn ended, then tell its reader; but do not make a reader wait for long."""
+    storing = asyncio.create_task(
+        _persistently(lambda: storage.close_turn(turn, at, tokens, **columns))
+    )
+    await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
+    turn.end(outcome)
+    await storing
+
+
+async def _persistently(work: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + STORE_FOR_SECONDS
+    pauses = itertools.chain(STORE_PAUSES_SECONDS, itertools.repeat(STORE_PAUSES_SECONDS[-1]))
+    while True:
+        try:
+            return await in_database(work)
+        except DatabaseUnavailable:
+            if loop.time() > end:
+                logger.error("An answer could not be stored; the database is away for too long")
+                return None
+        except Exception as error:  # noqa: BLE001 - the answer can still be told
+            logger.opt(exception=error).error("An answer could not be stored")
+            return None
+        await asyncio.sleep(next(pauses))
+
+
+# Stopping, reading back, judging, deleting --------------------------------------------------
+async def stop(session_id: UUID) -> bool:
+    """Stop the session's pending answers, whichever worker writes them; whether there were any.
+
+    What was said so far is kept. Raises NotFound.
+    """
+    pending = await in_database(lambda: storage.request_stop(session_id))
+    _stop_here(session_id)
+    return pending
+
+
+def _stop_here(session_id: UUID) -> None:
+    """The turns of this process need not wait for its next beat."""
+    for turn in running.values():
+        if turn.session_id == session_id:
+            turn.stop()
+
+
 async def history(
     session_id: UUID, limit: int, before: UUID | None
 ) -> tuple[ChatSession, list[Message], bool]:
@@ -182,15 +244,31 @@ async def history(
         messages, has_more = Message.objects.filter(session=session).page(limit, before)
         return session, messages, has_more
 
-    return await in_database(read)
+    session, messages, has_more = await in_database(read)
+    if any(message.status == Message.Status.PENDING for message in messages):
+        heartbeat.watch()  # perhaps its worker is no more
+    return session, messages, has_more
+
+
+async def give_feedback(session_id: UUID, message_id: UUID, rating: str, comment: str) -> None:
+    """Store a reader's opinion on a reply (`up`, `down` or nothing). Raises NotFound."""
+
+    def write() -> None:
+        reply = Message.objects.replies().filter(session_id=session_id, id=message_id)
+        if not reply.update(feedback=rating, feedback_comment=comment):
+            raise NotFound
+
+    await in_database(write)
 
 
 async def delete(session_id: UUID) -> None:
-    """Delete a session with its messages. Raises NotFound."""
+    """Delete a session with its messages; pending answers are stopped. Raises NotFound."""
 
     def remove() -> None:
         _, deleted = ChatSession.objects.filter(id=session_id).delete()
         if not deleted.get("chat.ChatSession"):
             raise NotFound
 
+    _stop_here(session_id)
     await in_database(remove)
+    # Other workers find at their next beat that the reply is gone.

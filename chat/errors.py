@@ -49,6 +49,24 @@ class InvalidRequest(ChatError):
         self.errors = errors
 
 
+class AnswerInProgress(ChatError):
+    """This question (by its Idempotency-Key) is being answered; `retry_after` says when to look."""
+
+    code = "answer_in_progress"
+
+
+class AnswerStopped(ChatError):
+    """The reader stopped the answer before it had a word."""
+
+    code = "answer_stopped"
+
+
+class IdempotencyKeyReused(ChatError):
+    """An Idempotency-Key that came with another question before."""
+
+    code = "idempotency_key_reused"
+
+
 class RateLimited(ChatError):
     """This client asks too often; `retry_after` says when it may ask again."""
 
@@ -83,6 +101,12 @@ class ModelRateLimited(ChatError):
 
 class ModelTimeout(ChatError):
     code = "model_timeout"
+
+
+class Interrupted(ChatError):
+    """Nobody writes this reply any more: its worker was killed. Only ever stored, never raised."""
+
+    code = "interrupted"
 
 
 class DatabaseUnavailable(ChatError):

@@ -2,17 +2,21 @@
 
 Every provider is an OpenAI-compatible chat-completions endpoint. `complete` asks the first one and,
 where it fails before a word was said, the next. The whole call is bounded by `LLM_TIMEOUT_SECONDS`.
+With a listener the answer is streamed; without one it comes in one piece, at a fraction of the
+cost.
 """
 
 import asyncio
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import httpx2
 import openai
 from django.conf import settings
 from loguru import logger
@@ -27,6 +31,7 @@ from chat.errors import (
 )
 
 GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+PATH = "/chat/completions"
 TRIES = 3
 FIRST_PAUSE_SECONDS = 0.3
 # Longer than this no reader should wait for a second try; they are told when to come back.
@@ -40,6 +45,9 @@ CONTEXT_TOO_LONG = re.compile(
 )
 API_KEY = re.compile(r"api.?key", re.IGNORECASE)
 FINISH_REASONS = {"stop": "stop", "length": "length", "content_filter": "content-filter"}
+
+
+type Prompt = list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +78,14 @@ class Completion:
 
     @property
     def tokens(self) -> int:
-        """All tokens used; estimated from the answer's length where the service does not tell."""
-        told = (self.prompt_tokens or 0) + (self.completion_tokens or 0)
-        return told or len(self.text) // CHARS_OF_A_TOKEN + 1
+        """All tokens used; 0 where the service does not tell them."""
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+def estimated_tokens(prompt: Prompt, text: str) -> int:
+    """About what a call has used, where the service did not come to tell."""
+    said = sum(len(message["content"]) for message in prompt) + len(text)
+    return said // CHARS_OF_A_TOKEN + 1
 
 
 def providers() -> tuple[Provider, ...]:
@@ -135,43 +148,88 @@ async def close_clients() -> None:
 
 
 # Asking -------------------------------------------------------------------------------------
-async def complete(prompt: list[dict[str, str]]) -> Completion:
-    """The model's answer to `prompt`.
+class _Listener:
+    """Passes words on as they come, in a form that can be sent and stored.
+
+    Blank space is held back until a word follows, so that an answer of nothing else is still an
+    empty one; so is half of a surrogate pair.
+    """
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        self.spoken = False
+        self.pieces: list[str] = []
+        self._heard = heard
+        self._held = ""
+        self._limit: asyncio.Timeout | None = None
+        self._deadline = 0.0
+
+    def expect(self, limit: asyncio.Timeout, deadline: float) -> None:
+        """From the first word on, the call's limit is `deadline` (of the loop's clock)."""
+        self._limit, self._deadline = limit, deadline
+
+    def hear(self, piece: str) -> None:
+        said = self._held + piece
+        self._held = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
+        said = storable(said.removesuffix(self._held))
+        if not self.spoken and not said.strip():
+            self._held = said + self._held
+        elif said:
+            self._pass_on(said)
+
+    def _pass_on(self, said: str) -> None:
+        if not self.spoken and self._limit:
+            self._limit.reschedule(self._deadline)
+        self.spoken = True
+        self.pieces.append(said)
+        self._heard(said)
+
+
+async def complete(prompt: Prompt, heard: Callable[[str], None] | None = None) -> Completion:
+    """The model's answer to `prompt`; `heard` is called with each piece of it as it comes.
 
     Raises ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout or ContextTooLong.
+    After the first piece nothing is tried again: what was said cannot be taken back.
     """
-    begin = time.monotonic()
-    deadline = begin + settings.LLM_TIMEOUT_SECONDS
+    deadline = asyncio.get_running_loop().time() + settings.LLM_TIMEOUT_SECONDS
+    listener = _Listener(heard) if heard else None
     asked = providers()
     error: ChatError = ModelMisconfigured("no model is configured")
     for place, provider in enumerate(asked, start=1):
-        left = deadline - time.monotonic()
-        # With someone else left to ask, a hanging service must not use up all the time.
-        patience = left if place == len(asked) else left / 2
         try:
-            return await _persistently(provider, prompt, patience)
+            return await _persistently(
+                provider, prompt, listener, deadline, is_last=place == len(asked)
+            )
         except ContextTooLong:
             raise
         except ChatError as failure:
             error = failure
+            if listener and listener.spoken:
+                break
     raise error
 
 
 async def _persistently(
-    provider: Provider, prompt: list[dict[str, str]], patience: float
+    provider: Provider, prompt: Prompt, listener: _Listener | None, deadline: float, is_last: bool
 ) -> Completion:
-    """Ask one provider, again after a passing failure, for at most `patience` seconds."""
+    """Ask one provider, again after a passing failure.
+
+    With someone else left to ask, a hanging service gets half of the time until its first word.
+    """
+    now = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout_at(deadline if is_last else (now + deadline) / 2) as limit:
+            if listener:
+                listener.expect(limit, deadline)
             for attempt in range(1, TRIES + 1):
                 try:
-                    return await _logged(provider, prompt)
+                    return await _logged(provider, prompt, listener)
                 except (ModelUnavailable, ModelRateLimited) as failure:
                     # Spread, so that those who failed together do not come back together.
                     spread = random.uniform(0.8, 1.2)  # noqa: S311
                     pause = FIRST_PAUSE_SECONDS * 3 ** (attempt - 1) * spread
                     pause = max(pause, failure.retry_after or 0)
-                    if attempt == TRIES or pause > LONGEST_PAUSE_SECONDS:
+                    is_final = attempt == TRIES or pause > LONGEST_PAUSE_SECONDS
+                    if is_final or (listener and listener.spoken):
                         raise
                 await asyncio.sleep(pause)
     except TimeoutError as error:
@@ -179,19 +237,19 @@ async def _persistently(
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-async def _logged(provider: Provider, prompt: list[dict[str, str]]) -> Completion:
+async def _logged(provider: Provider, prompt: Prompt, listener: _Listener | None) -> Completion:
     """One call, and its line in the log."""
     begin = time.monotonic()
     line = logger.bind(provider=provider.name, model=provider.model)
     try:
-        completion = await _ask(provider, prompt)
+        completion = await _ask(provider, prompt, listener)
     except ChatError as error:
         duration_ms = round((time.monotonic() - begin) * 1000)
         line.bind(duration_ms=duration_ms, outcome=error.code).error("Model call failed: {}", error)
         raise
     except asyncio.CancelledError:
         duration_ms = round((time.monotonic() - begin) * 1000)
-        line.bind(duration_ms=duration_ms, outcome="cancelled").error("Model call cut off")
+        line.bind(duration_ms=duration_ms, outcome="cancelled").warning("Model call cut off")
         raise
     line.bind(
         duration_ms=completion.latency_ms,
@@ -202,25 +260,64 @@ async def _logged(provider: Provider, prompt: list[dict[str, str]]) -> Completio
     return completion
 
 
-async def _ask(provider: Provider, prompt: list[dict[str, str]]) -> Completion:
+async def _ask(provider: Provider, prompt: Prompt, listener: _Listener | None) -> Completion:
     begin = time.monotonic()
+    body = {
+        "model": provider.model,
+        "messages": prompt,
+        provider.output_limit: settings.LLM_MAX_OUTPUT_TOKENS,
+    }
     try:
-        # `client.post` and not `chat.completions.create`, which walks over every message of the
-        # prompt and costs four times as much; a test holds the body to the same.
-        answer = await _client(provider).post(
-            "/chat/completions",
-            body={
-                "model": provider.model,
-                "messages": prompt,
-                provider.output_limit: settings.LLM_MAX_OUTPUT_TOKENS,
-            },
-            cast_to=object,
-        )
+        if listener:
+            answer = await _stream(provider, body, listener)
+        else:
+            # `client.post` and not `chat.completions.create`, which walks over every message of
+            # the prompt and costs four times as much; a test holds the body to the same.
+            answer = await _client(provider).post(PATH, body=body, cast_to=object)
     except openai.OpenAIError as error:
         raise translated(error) from error
+    except httpx2.HTTPError as error:  # which the SDK does not translate within a stream
+        raise ModelUnavailable(f"broken off: {type(error).__name__}") from error
     except ValueError as error:  # a body that claims to be JSON and is not
         raise ModelUnavailable("the answer is not JSON") from error
     return _read(answer, provider, round((time.monotonic() - begin) * 1000))
+
+
+async def _stream(provider: Provider, body: dict[str, Any], listener: _Listener) -> Any:
+    """Listen to a streamed answer; returns it whole, as it would have come in one piece."""
+    whole: dict[str, Any] = {}
+    finish_reason = None
+    stream = await _client(provider).post(
+        PATH,
+        body=body | {"stream": True, "stream_options": {"include_usage": True}},
+        cast_to=object,
+        stream=True,
+        stream_cls=openai.AsyncStream[object],
+    )
+    async with stream:
+        chunk: Any
+        async for chunk in stream:
+            piece, ended = _piece(chunk)
+            listener.hear(piece)
+            finish_reason = ended or finish_reason
+            whole |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
+    if finish_reason is None:
+        raise ModelUnavailable("the answer was broken off")
+    message = {"content": "".join(listener.pieces)}
+    return whole | {"choices": [{"message": message, "finish_reason": finish_reason}]}
+
+
+def _piece(chunk: Any) -> tuple[str, str | None]:
+    """A chunk's text, and its finish reason; the one with the usage has no choices at all."""
+    try:
+        if not chunk["choices"]:
+            return "", None
+        choice = chunk["choices"][0]
+        delta = choice.get("delta") or {}
+        text = delta.get("content") or delta.get("refusal") or ""
+        return text + "", choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelUnavailable("the answer is not a chat completion chunk") from error
 
 
 def _read(answer: Any, provider: Provider, latency_ms: int) -> Completion:
@@ -253,7 +350,10 @@ def _count(value: object) -> int | None:
 
 def storable(text: str) -> str:
     """Text as PostgreSQL takes it: without NUL and lone surrogates, which models do produce."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    text = text.replace("\0", "")
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 # Errors -------------------------------------------------------------------------------------

@@ -69,6 +69,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def replies(self) -> Self:
         return self.filter(role=Message.Role.ASSISTANT)
 
+    def pending(self) -> Self:
+        return self.filter(status=Message.Status.PENDING)
+
     def finished(self) -> Self:
         """Replies that count as said: complete, or stopped with some text."""
         finished = (Message.Status.COMPLETE, Message.Status.STOPPED)
@@ -130,6 +133,15 @@ class Message(models.Model):
         max_length=64, blank=True, default="", help_text="SHA-256 of the request behind the key."
     )
 
+    # Of a reply, while it is pending (see chat.heartbeat)
+    attempt = models.UUIDField(
+        null=True, blank=True, help_text="Which attempt at the answer may write this reply."
+    )
+    beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its attempt was last known to be alive."
+    )
+    stop_requested = models.BooleanField(default=False, db_default=False)
+
     # Of a reply
     reply_to = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.DB_CASCADE, related_name="reply"
@@ -149,7 +161,12 @@ class Message(models.Model):
     class Meta:
         db_table = "chat_message"
         ordering = ["-id"]
-        indexes = [models.Index(fields=["session", "id"], name="chat_message_of_session")]
+        indexes = [
+            models.Index(fields=["session", "id"], name="chat_message_of_session"),
+            models.Index(
+                fields=["session"], condition=Q(status="pending"), name="chat_message_pending"
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="chat_message_role_known",

@@ -13,11 +13,14 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from chat.errors import (
+    AnswerInProgress,
+    AnswerStopped,
     BadRequest,
     BudgetExhausted,
     ChatError,
     ContextTooLong,
     DatabaseUnavailable,
+    IdempotencyKeyReused,
     InternalError,
     InvalidJson,
     InvalidRequest,
@@ -52,6 +55,15 @@ PROBLEMS: dict[str, Problem] = {
     MethodNotAllowed.code: Problem(
         405, "Method not allowed", "This address does not accept this kind of request."
     ),
+    AnswerInProgress.code: Problem(
+        409,
+        "Answer in progress",
+        "This question is still being answered; please look again in a moment.",
+        retryable=True,
+    ),
+    AnswerStopped.code: Problem(
+        409, "Answer stopped", "The answer was stopped before its first word; please ask again."
+    ),
     PayloadTooLarge.code: Problem(
         413, "Payload too large", "The request is too large; please shorten the text."
     ),
@@ -59,6 +71,11 @@ PROBLEMS: dict[str, Problem] = {
         415, "Unsupported media type", "Please send the request as application/json."
     ),
     InvalidRequest.code: Problem(422, "Invalid request", "The request is not valid."),
+    IdempotencyKeyReused.code: Problem(
+        422,
+        "Idempotency key reused",
+        "This Idempotency-Key was used for another question; a new question needs a new key.",
+    ),
     ContextTooLong.code: Problem(
         422,
         "Context too long",

@@ -60,6 +60,20 @@ PageUrl = Annotated[
 ]
 
 
+def visible_ascii(value: str) -> str:
+    if not 1 <= len(value) <= 255 or any(not "!" <= char <= "~" for char in value):
+        raise ValueError("must have 1 to 255 visible ASCII characters")
+    return value
+
+
+IdempotencyKey = Annotated[str, AfterValidator(visible_ascii)]
+Comment = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=settings.CHAT_MESSAGE_MAX_CHARS),
+    BeforeValidator(storable),
+]
+
+
 class ChatRequest(Schema):
     message: Text = Field(description="The reader's question.")
     session_id: UUID | None = Field(
@@ -77,6 +91,11 @@ class ChatResponse(Schema):
     session_id: UUID
     timestamp: datetime = Field(description="When the reply was finished.")
     message_id: UUID = Field(description="The reply's id.")
+
+
+class FeedbackRequest(Schema):
+    rating: Literal["up", "down"] | None = Field(description="null takes it back.")
+    comment: Comment | None = None
 
 
 class FeedbackOut(Schema):

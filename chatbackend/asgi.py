@@ -22,7 +22,7 @@ from loguru import logger
 
 pages = get_asgi_application()
 
-from chat import conversation, llm  # noqa: E402 - models need a Django that is set up
+from chat import conversation, heartbeat, llm  # noqa: E402 - models need a Django that is set up
 from chat.checks import stop_if_misconfigured  # noqa: E402
 
 stop_if_misconfigured()
@@ -64,6 +64,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def live(receive: Receive, send: Send) -> None:
     """Start and end of a worker: no turn is left behind."""
     await receive()
+    heartbeat.watch()  # the worker before this one may have been killed
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await conversation.finish_running()

@@ -1,6 +1,8 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -63,6 +65,20 @@ def server(
 ) -> Iterator[Server]:
     with running_server(tmp_path_factory.mktemp("server") / "log", **environment) as running:
         yield running
+
+
+@pytest.fixture
+def serve(
+    environment: dict[str, str], model: ScriptedModel, tmp_path: Path
+) -> Iterator[Callable[..., Server]]:
+    """Starts servers with settings of their own."""
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> Server:
+            log = tmp_path / f"log of {len(list(tmp_path.iterdir()))}"
+            return stack.enter_context(running_server(log, **environment | settings))
+
+        yield start
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A language model whose words are scripted: an OpenAI-compatible server on loopback."""
 
 import json
+import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,10 @@ class Reply:
     """What the model does with one request.
 
     `body` replaces the whole answer; `status`, `headers` go with it. `delay` is in seconds, before
-    the first byte. `drop` ends the connection without an answer.
+    the first byte; `drop` ends the connection without an answer. Where a stream is asked for, the
+    text comes in `chunks` (by default word by word), `gap` seconds apart; `cut` ends the
+    connection after that many of them. `hold` waits for `release()` before the first byte, or
+    after `hold_after` chunks.
     """
 
     text: str | None = "A scripted answer."
@@ -27,18 +33,43 @@ class Reply:
     delay: float = 0
     drop: bool = False
     usage: dict[str, int] | None = field(default_factory=lambda: dict(USAGE))
-    finish_reason: str = "stop"
+    finish_reason: str | None = "stop"
     message: dict[str, Any] | None = None
+    chunks: tuple[Any, ...] = ()
+    gap: float = 0
+    cut: int | None = None
+    hold: bool = False
+    hold_after: int | None = None
 
     def completion(self, model: str) -> dict[str, Any]:
         message = self.message or {"role": "assistant", "content": self.text}
+        return self._event("chat.completion", model) | {
+            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
+            **({"usage": self.usage} if self.usage else {}),
+        }
+
+    def events(self, model: str) -> Iterator[dict[str, Any]]:
+        """A streamed answer's content chunks."""
+        chunks = self.chunks or tuple((self.text or "").replace(" ", " \0").split("\0"))
+        for chunk in chunks:
+            delta = chunk if isinstance(chunk, dict) else {"content": chunk}
+            yield self._chunk(model, [{"index": 0, "delta": delta, "finish_reason": None}])
+
+    def last_events(self, model: str) -> Iterator[dict[str, Any]]:
+        yield self._chunk(model, [{"index": 0, "delta": {}, "finish_reason": self.finish_reason}])
+        if self.usage:
+            yield self._chunk(model, []) | {"usage": self.usage}
+
+    def _chunk(self, model: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return self._event("chat.completion.chunk", model) | {"choices": choices}
+
+    def _event(self, kind: str, model: str) -> dict[str, Any]:
         return {
             "id": "chatcmpl-scripted",
-            "object": "chat.completion",
+            "object": kind,
             "created": 1_700_000_000,
             "model": model,
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
-        } | ({"usage": self.usage} if self.usage else {})
+        }
 
 
 def refusal(status: int, message: str = "no", code: str | None = None, **headers: str) -> Reply:
@@ -52,20 +83,33 @@ class ScriptedModel:
     """`says(...)` sets the replies to come (the last one repeats); `requests` keeps what came."""
 
     def __init__(self) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
+        self.server = Upstream(self)
         self.base_url = f"http://127.0.0.1:{self.server.server_port}/v1"
         self.lock = threading.Lock()
+        self.released = threading.Event()
         self.forget()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def forget(self) -> None:
+        self.released.set()  # whoever still waits belongs to an earlier test
+        self.released = threading.Event()
         self.replies = [Reply()]
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.hung_up: list[float] = []  # when callers went away, in monotonic seconds
 
     def says(self, *replies: Reply | str) -> None:
         self.replies = [Reply(each) if isinstance(each, str) else each for each in replies]
+
+    def release(self) -> None:
+        """Let those go on who hold."""
+        self.released.set()
+
+    def wait_for_requests(self, count: int) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while len(self.requests) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(self.requests) >= count
 
     @property
     def prompt(self) -> list[dict[str, str]]:
@@ -79,39 +123,94 @@ class ScriptedModel:
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     def close(self) -> None:
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
 
-    def _handler(scripted) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has a self
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                reply = scripted.take(body, {k.lower(): v for k, v in self.headers.items()})
-                time.sleep(reply.delay)
-                if reply.drop:
-                    self.close_connection = True
-                    return
-                content = reply.body
-                if content is None:
-                    content = json.dumps(reply.completion(body["model"])).encode()
-                self.send_response(reply.status)
-                headers = {"Content-Type": "application/json"} | reply.headers
-                for name, value in (headers | {"Content-Length": str(len(content))}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+class Handler(BaseHTTPRequestHandler):
+    server: "Upstream"
+    protocol_version = "HTTP/1.1"
 
-            def log_message(self, *args: object) -> None:
-                pass
+    def handle(self) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the caller may hang up
+            super().handle()
 
-        class Quiet(Handler):
-            def handle(self) -> None:
-                with suppress(BrokenPipeError, ConnectionResetError):  # the caller may hang up
-                    super().handle()
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        scripted = self.server.scripted
+        self.hung_up, self.released = scripted.hung_up, scripted.released
+        reply = scripted.take(body, {k.lower(): v for k, v in self.headers.items()})
+        if reply.hold and reply.hold_after is None:
+            self.wait(PATIENCE_SECONDS, self.released)
+        self.wait(reply.delay)
+        if reply.drop:
+            self.close_connection = True
+        elif body.get("stream") and reply.body is None and reply.status == 200:
+            self.stream(reply, body)
+        else:
+            content = reply.body
+            if content is None:
+                content = json.dumps(reply.completion(body["model"])).encode()
+            headers = {"Content-Type": "application/json"} | reply.headers
+            self.head(reply.status, headers | {"Content-Length": str(len(content))})
+            self.wfile.write(content)
 
-        return Quiet
+    def stream(self, reply: Reply, body: dict[str, Any]) -> None:
+        content_type = {"Content-Type": "text/event-stream"}
+        self.head(200, content_type | {"Transfer-Encoding": "chunked"} | reply.headers)
+        for number, event in enumerate(reply.events(body["model"])):
+            if number == reply.cut:
+                self.close_connection = True
+                return
+            if number == reply.hold_after:
+                self.wait(PATIENCE_SECONDS, self.released)
+            elif number:
+                self.wait(reply.gap)
+            self.event(json.dumps(event))
+        for event in reply.last_events(body["model"]):
+            if "usage" not in event or body.get("stream_options") == {"include_usage": True}:
+                self.event(json.dumps(event))
+        self.event("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def event(self, data: str) -> None:
+        content = f"data: {data}\n\n".encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
+
+    def wait(self, seconds: float, released: threading.Event | None = None) -> None:
+        """As long as that or until released; ends the thread when the caller goes away."""
+        end = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN)
+        while (left := end - time.monotonic()) > 0:
+            if released and released.is_set():
+                return
+            readable = poll.poll(min(left, 0.1) * 1000)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                self.hung_up.append(time.monotonic())
+                raise ConnectionResetError
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class Upstream(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # hundreds may come at once
+
+    def __init__(self, scripted: ScriptedModel) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.scripted = scripted
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a caller that went away, again, when the rest was to be sent
 
 
 @contextmanager

@@ -13,13 +13,16 @@ def test_the_document_names_every_call_and_error(client):
         ("post", "/chat"),
         ("get", "/chat/{session_id}"),
         ("delete", "/chat/{session_id}"),
+        ("post", "/chat/{session_id}/stop"),
+        ("put", "/chat/{session_id}/messages/{message_id}/feedback"),
         ("get", "/health"),
         ("head", "/health"),
         ("get", "/health/ready"),
         ("head", "/health/ready"),
     }
     answers = document["paths"]["/chat"]["post"]["responses"]
-    assert set(map(int, answers)) == {200, 400, 413, 415, 422, 429, 500, 502, 503, 504}
+    assert set(map(int, answers)) == {200, 400, 409, 413, 415, 422, 429, 500, 502, 503, 504}
+    assert answers["200"]["content"].keys() == {"application/json", "text/event-stream"}
     names = document["components"]["schemas"].keys()
     assert {"ChatRequest", "ChatResponse", "HealthResponse", "ProblemResponse"} <= names
     message = document["components"]["schemas"]["ChatRequest"]["properties"]["message"]

@@ -11,29 +11,24 @@ from chat import limits
 from chat.errors import BudgetExhausted, RateLimited
 from chat.models import DailyTokens, Message, RateWindow
 from chat.tests.scripted_model import Reply
-from chat.tests.server import running_server
 
 ALICE, BOB = "203.0.113.7", "203.0.113.8"
 
 
 @pytest.fixture
-def limited(environment, tmp_path, model):
+def limited(serve):
     """Starts a server behind one proxy, with limits of its own."""
-    from contextlib import ExitStack
 
-    with ExitStack() as stack:
+    def start(**settings):
+        server = serve(NUM_PROXIES="1", **settings)
 
-        def start(**settings):
-            settings = environment | {"NUM_PROXIES": "1"} | settings
-            server = stack.enter_context(running_server(tmp_path / "log", **settings))
+        def ask(client=ALICE):
+            headers = {"X-Forwarded-For": f"spoofed, {client}"}
+            return server.client.post("/chat", json={"message": "?"}, headers=headers)
 
-            def ask(client=ALICE):
-                headers = {"X-Forwarded-For": f"spoofed, {client}"}
-                return server.client.post("/chat", json={"message": "?"}, headers=headers)
+        return ask
 
-            return ask
-
-        yield start
+    return start
 
 
 @pytest.mark.usefixtures("stored")

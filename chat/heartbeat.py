@@ -1,0 +1,88 @@
+"""The slow beat of a process with turns in flight.
+
+About once a second it saves what was said so far, tells that the turns are alive, and looks
+whether somebody wants one stopped (any worker may be asked to). A reply that no beat has reached
+for a while belonged to a worker that was killed: it ends as `interrupted`.
+
+The beat ends where there is nothing to do, so that an idle service leaves its database alone.
+"""
+
+import asyncio
+import time
+
+from loguru import logger
+
+from chat import storage
+from chat.database import in_database
+from chat.errors import DatabaseUnavailable
+from chat.turns import Turn, running
+
+BEAT_SECONDS = 1
+SILENT_BEAT_SECONDS = 3  # for a turn that has said nothing new
+GIVEN_UP_AFTER_SECONDS = 10
+# How long to look for replies that nobody writes any more, after a reason to think there are some.
+WATCH_SECONDS = 3 * GIVEN_UP_AFTER_SECONDS
+PATIENCE_SECONDS = 4
+
+_watch_until = 0.0
+_steady_since = 0.0
+_beating: asyncio.Task[None] | None = None
+
+
+def beat() -> None:
+    """Make sure that this process beats while turns are running."""
+    global _beating  # noqa: PLW0603 - the one task of this process
+    if _beating is None or _beating.done() or _beating.get_loop() is not asyncio.get_running_loop():
+        _beating = asyncio.create_task(_beat())
+
+
+def watch() -> None:
+    """Look for replies of killed workers for a while: this process is new, or one was seen."""
+    global _watch_until  # noqa: PLW0603
+    _watch_until = time.monotonic() + WATCH_SECONDS
+    beat()
+
+
+async def _beat() -> None:
+    global _steady_since  # noqa: PLW0603
+    _steady_since = time.monotonic()
+    while running or time.monotonic() < _watch_until:
+        await asyncio.sleep(BEAT_SECONDS)
+        try:
+            await _once()
+        except DatabaseUnavailable:
+            # While it was away nobody could beat, so silence proves nothing for a while.
+            _steady_since = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - the next beat may do
+            logger.opt(exception=error).error("The beat failed")
+
+
+async def _once() -> None:
+    begin, turns = time.monotonic(), list(running.values())
+    to_save = [(turn, turn.text) for turn in turns if _is_due(turn, begin)]
+    for turn, _ in to_save:
+        turn.unsaved = False
+    try:
+        wanted = await in_database(lambda: _work(turns, to_save), PATIENCE_SECONDS)
+    except DatabaseUnavailable:
+        for turn, _ in to_save:
+            turn.unsaved = True
+        raise
+    for turn, _ in to_save:
+        turn.saved_at = begin
+    for turn in turns:
+        if turn.reply_id not in wanted:
+            turn.stop()
+
+
+def _is_due(turn: Turn, now: float) -> bool:
+    pause = BEAT_SECONDS if turn.unsaved else SILENT_BEAT_SECONDS
+    return now - turn.saved_at >= pause * 0.9  # a beat is never quite on time
+
+
+def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[object]:
+    if to_save:
+        storage.save(to_save)
+    if time.monotonic() - _steady_since > GIVEN_UP_AFTER_SECONDS:
+        storage.give_up(GIVEN_UP_AFTER_SECONDS)
+    return set(storage.wanted(turns)) if turns else set()
