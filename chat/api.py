@@ -247,7 +247,7 @@ def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    if request.method in ("POST", "PUT") and not request.body:
+    if not request.body and any(each["loc"][0] == "body" for each in error.errors):
         no_json = request.content_type != "application/json"
         return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
     return problem_response(request, InvalidRequest([_located(each) for each in error.errors]))

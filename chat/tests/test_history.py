@@ -1,8 +1,12 @@
 """GET and DELETE /chat/{session_id}."""
 
+import time
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+
+from chat.models import ChatSession, Message
 
 
 @pytest.fixture
@@ -113,3 +117,30 @@ def test_deleting_one_session_leaves_the_others(client, session, ask):
     client.delete(f"/chat/{session}")
 
     assert contents(client.get(f"/chat/{other}").json())[0] == "Mine?"
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_page_of_a_session_of_10_000_messages_reads_no_others(client):
+    session, other = ChatSession.objects.create(), ChatSession.objects.create()
+    messages = [Message(session=session, role="user", content=f"{n}") for n in range(10_000)]
+    others = [Message(session=other, role="user", content="x") for _ in range(30_000)]
+    Message.objects.bulk_create(messages + others)
+    middle = messages[5_000].id
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE chat_message")
+
+    begin = time.monotonic()
+    newest = client.get(f"/chat/{session.id}").json()
+    page = client.get(f"/chat/{session.id}", params={"before": str(middle), "limit": 50}).json()
+    took = time.monotonic() - begin
+
+    assert contents(newest) == [f"{n}" for n in range(9_950, 10_000)]
+    assert contents(page) == [f"{n}" for n in range(4_950, 5_000)]
+    assert page["has_more"] is True
+    assert took < 1
+    older = Message.objects.filter(session=session, id__lt=middle).order_by("-id")[:51]
+    plan = older.explain(analyze=True)
+    assert "Index Scan Backward" in plan  # and so no more rows are read than told
+    assert "Sort" not in plan
+    assert "Rows Removed" not in plan
+    ChatSession.objects.filter(id__in=[session.id, other.id]).delete()
