@@ -177,8 +177,11 @@ def wanted(turns: Iterable[Turn]) -> set[UUID]:
     deleted them, or taken them over.
     """
     of = {turn.reply_id: turn for turn in turns}
-    replies = Message.objects.pending().filter(
-        session_id__in={turn.session_id for turn in of.values()}, id__in=of, stop_requested=False
+    replies = Message.objects.filter(
+        UNFINISHED,
+        session_id__in={turn.session_id for turn in of.values()},
+        id__in=of,
+        stop_requested=False,
     )
     attempts = replies.values_list("id", "attempt")
     return {reply_id for reply_id, attempt in attempts if attempt == of[reply_id].attempt}

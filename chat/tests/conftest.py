@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,8 @@ from django.test.utils import setup_databases, teardown_databases
 
 from chat.tests.scripted_model import ScriptedModel, scripted_model
 from chat.tests.server import Server, running_server
+from chatbackend.embedded.postgres import Cluster
+from chatbackend.tests.folders import open_folder
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +83,21 @@ def serve(
             return stack.enter_context(running_server(log, **environment | settings))
 
         yield start
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
+    """A PostgreSQL, migrated, that may be taken away."""
+    with open_folder() as folder:
+        cluster = Cluster(folder, {"fsync": "off"})
+        url = cluster.start()
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            env=os.environ | environment | {"DATABASE_URL": url},
+            check=True,
+        )
+        yield cluster
+        cluster.stop()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import psutil
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
@@ -60,6 +61,16 @@ class Server:
             except httpx2.TransportError:
                 time.sleep(0.05)
         raise AssertionError(f"the server did not come up:\n{self.log[-3000:]}")
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer, as opposed to the one that keeps them."""
+        return psutil.Process(self.process.pid).children()
+
+    def kill(self) -> None:
+        """As when a machine loses its power."""
+        for process in [psutil.Process(self.process.pid), *self.workers()]:
+            process.kill()
+        self.process.wait()
 
     def stop(self) -> int:
         self.client.close()

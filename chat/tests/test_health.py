@@ -1,17 +1,7 @@
 """GET /health and /health/ready; the database gone and back."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
-
-import httpx2
-import pytest
-
-from chat.tests.server import running_server
-from chatbackend.embedded.postgres import Cluster
-from chatbackend.tests.folders import open_folder
 
 
 def test_health_is_told_while_the_process_serves(client):
@@ -36,20 +26,10 @@ def test_ready_with_database_and_migrations(client, model):
     assert model.requests == []
 
 
-@pytest.fixture
-def cluster():
-    """A PostgreSQL that may be taken away."""
-    with open_folder() as folder:
-        cluster = Cluster(folder, {"fsync": "off"})
-        cluster.start()
-        yield cluster
-        cluster.stop()
+def test_a_database_without_migrations_is_not_ready(serve, cluster):
+    server = serve(DATABASE_URL=cluster.start("empty"), WEB_CONCURRENCY="1")
 
-
-def test_a_database_without_migrations_is_not_ready(environment, cluster, tmp_path):
-    settings = environment | {"DATABASE_URL": cluster.url(), "WEB_CONCURRENCY": "1"}
-    with running_server(tmp_path / "log", **settings) as server:
-        answer = server.client.get("/health/ready")
+    answer = server.client.get("/health/ready")
 
     assert answer.status_code == 503
     assert answer.json() == {
@@ -58,26 +38,20 @@ def test_a_database_without_migrations_is_not_ready(environment, cluster, tmp_pa
     }
 
 
-def test_the_database_gone_and_back(environment, cluster, tmp_path, model):
-    settings = environment | {"DATABASE_URL": cluster.url(), "WEB_CONCURRENCY": "1"}
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-        env=os.environ | settings,
-        check=True,
+def test_the_database_gone_and_back(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), WEB_CONCURRENCY="1")
+    first = server.client.post("/chat", json={"message": "Before?"}).json()
+    cluster.stop()
+
+    gone = server.client.post("/chat", json={"message": "During?"})
+    unready = server.client.get("/health/ready")
+    alive = server.client.get("/health")
+
+    cluster.start()
+    back = server.client.post(
+        "/chat", json={"message": "After?", "session_id": first["session_id"]}
     )
-    with running_server(tmp_path / "log", **settings) as server:
-        first = server.client.post("/chat", json={"message": "Before?"}).json()
-        cluster.stop()
-
-        gone = server.client.post("/chat", json={"message": "During?"})
-        unready = server.client.get("/health/ready")
-        alive = server.client.get("/health")
-
-        cluster.start()
-        back = server.client.post(
-            "/chat", json={"message": "After?", "session_id": first["session_id"]}
-        )
-        ready = server.client.get("/health/ready")
+    ready = server.client.get("/health/ready")
 
     assert (gone.status_code, gone.json()["code"]) == (503, "database_unavailable")
     assert gone.elapsed.total_seconds() < 10
@@ -94,15 +68,14 @@ def test_the_database_gone_and_back(environment, cluster, tmp_path, model):
     assert ready.status_code == 200
 
 
-def test_a_database_that_does_not_answer_is_given_up_in_time(environment, tmp_path):
+def test_a_database_that_does_not_answer_is_given_up_in_time(serve):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://chat@127.0.0.1:{silent.getsockname()[1]}/chat"
-        settings = environment | {"DATABASE_URL": url, "WEB_CONCURRENCY": "1"}
-        with running_server(tmp_path / "log", **settings) as server:
-            begin = time.monotonic()
-            answer = httpx2.post(f"{server.base_url}/chat", json={"message": "?"}, timeout=15)
-            took = time.monotonic() - begin
-            ready = httpx2.get(f"{server.base_url}/health/ready", timeout=15)
+        server = serve(DATABASE_URL=url, WEB_CONCURRENCY="1")
+        begin = time.monotonic()
+        answer = server.client.post("/chat", json={"message": "?"}, timeout=15)
+        took = time.monotonic() - begin
+        ready = server.client.get("/health/ready", timeout=15)
 
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert took < 10

@@ -1,0 +1,277 @@
+"""Killed, restarted, cut off: no question and no finished answer is lost."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+from loguru import logger
+
+from chat import conversation, heartbeat, llm, storage
+from chat.database import threads
+from chat.models import Message
+from chat.tests.scripted_model import Reply
+from chat.tests.streams import kinds, stream, streaming, text_of
+from chat.tests.waiting import eventually
+from chat.turns import Question, running
+
+WHOLE = ["start", "text-start", "text-delta", "text-end", "finish", "[DONE]"]
+
+
+def reply_of(server, session):
+    return server.client.get(f"/chat/{session}").json()["messages"][1]
+
+
+def interrupted(server, session):
+    """The reply, once it is seen that nobody writes it any more."""
+    return eventually(
+        lambda: (reply := reply_of(server, session))["status"] != "pending" and reply, 30
+    )
+
+
+def test_a_worker_killed_mid_answer_loses_nothing_that_was_stored(serve, model):
+    server = serve()
+    session, key = str(uuid4()), {"Idempotency-Key": str(uuid4())}
+    model.says(Reply("One two three.", hold_after=2), "The whole answer.")
+
+    with streaming(server.client, "Killed?", key, session_id=session) as events:
+        next(events)
+        eventually(lambda: reply_of(server, session)["content"])
+        for worker in server.workers():
+            worker.kill()
+        with pytest.raises(httpx2.RemoteProtocolError):
+            list(events)
+    server.wait_until_healthy()
+    pending = reply_of(server, session)
+    begin = time.monotonic()
+    reply = interrupted(server, session)
+    took = time.monotonic() - begin
+    again = server.client.post(
+        "/chat", json={"message": "Killed?", "session_id": session}, headers=key
+    )
+
+    assert pending["status"] == "pending"
+    assert (reply["status"], reply["error_code"]) == ("failed", "interrupted")
+    assert reply["content"] == "One two "
+    assert took < 20
+    assert again.json()["response"] == "The whole answer."
+    assert again.json()["message_id"] == reply["id"]
+
+
+def test_a_server_killed_whole_and_started_again_tells_what_was_interrupted(serve, model):
+    server = serve()
+    session = str(uuid4())
+    model.says(Reply(hold=True))
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(
+            httpx2.post,
+            f"{server.base_url}/chat",
+            json={"message": "Killed?", "session_id": session},
+        )
+        model.wait_for_requests(1)
+        server.kill()
+        assert isinstance(asking.exception(), httpx2.TransportError)
+
+    reply = interrupted(serve(), session)
+
+    assert (reply["status"], reply["error_code"]) == ("failed", "interrupted")
+    assert reply["content"] == ""
+
+
+def test_a_database_restarted_mid_answer_is_not_noticed(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="30")
+    session = str(uuid4())
+    model.says(Reply("One two three.", hold_after=1))
+
+    with streaming(server.client, session_id=session) as events:
+        begun = [next(events) for _ in range(3)]
+        cluster.stop()
+        time.sleep(1.5)  # a beat falls into it
+        cluster.start()
+        model.release()
+        assert kinds(begun + list(events)) == WHOLE
+
+    reply = reply_of(server, session)
+    assert (reply["status"], reply["content"]) == ("complete", "One two three.")
+
+
+@pytest.mark.parametrize("form", ["plain", "stream"])
+def test_a_reader_gets_the_answer_while_the_database_is_away(serve, cluster, model, form):
+    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="30")
+    session = str(uuid4())
+    model.says(Reply("One two three.", hold=True))
+    body = {"message": "?", "session_id": session, "stream": form == "stream"}
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(server.client.post, "/chat", json=body)
+        model.wait_for_requests(1)
+        cluster.stop()
+        begin = time.monotonic()
+        model.release()
+        answer = asking.result()
+        took = time.monotonic() - begin
+    cluster.start()
+
+    assert answer.status_code == 200
+    assert "three." in answer.text
+    assert took < 7
+    reply = eventually(lambda: (r := reply_of(server, session))["status"] == "complete" and r, 20)
+    assert reply["content"] == "One two three."
+
+
+def test_connections_cut_by_the_database_are_not_noticed(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), CHAT_RATE="")
+    ask = {"message": "?"}
+    for _ in range(20):
+        server.client.post("/chat", json=ask)
+    with psycopg.connect(cluster.url(), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+    assert {server.client.post("/chat", json=ask).status_code for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize("reader", ["stays", "has-gone"])
+def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, reader):
+    server = serve(LLM_TIMEOUT_SECONDS="30")
+    model.says(Reply("One two three.", hold_after=1))
+    events = []
+
+    with streaming(server.client) as arriving:
+        reply_id = next(arriving)["messageId"]
+        if reader == "stays":
+            server.process.terminate()
+            time.sleep(1)
+            model.release()
+            events = list(arriving)
+    if reader == "has-gone":
+        server.process.terminate()
+        time.sleep(1)
+        model.release()
+
+    assert server.process.wait(20) == 0
+    reply = Message.objects.get(id=reply_id)
+    assert (reply.status, reply.content) == ("complete", "One two three.")
+    if reader == "stays":
+        assert kinds(events) == WHOLE[1:]
+
+
+@pytest.mark.usefixtures("stored")
+def test_whoever_gave_up_a_living_answer_was_wrong(client, model):
+    model.says(Reply("One two three.", hold_after=1))
+
+    with streaming(client) as events:
+        reply = Message.objects.filter(id=next(events)["messageId"])
+        reply.update(status="failed", error_code="interrupted")
+        eventually(lambda: reply.get(status="pending"))
+        reply.update(status="failed", error_code="interrupted")
+        model.release()
+        assert kinds(list(events)) == [*WHOLE[1:]]
+
+    assert (reply.get().status, reply.get().error_code) == ("complete", "")
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_late_writer_spoils_nothing(client, model):
+    model.says(Reply("Too late.", hold_after=1))
+
+    with streaming(client) as events:
+        reply = Message.objects.filter(id=next(events)["messageId"])
+        reply.update(attempt=uuid4(), status="complete", content="By another attempt.")
+        assert kinds(list(events))[-2:] == ["abort", "[DONE]"]  # it need not go on either
+
+    assert reply.get().content == "By another attempt."
+
+
+@pytest.fixture
+def ask_here(ask_llm, stored):
+    """Takes a turn in this process."""
+
+    async def asking():
+        try:
+            return await conversation.answer(Question("?", session_id=uuid4()))
+        finally:
+            await conversation.finish_running()
+            await llm.close_clients()
+
+    yield lambda: asyncio.run(asking())
+
+    # Each of the threads has a connection, without which the tests' database could not be dropped.
+    together = threading.Barrier(settings.DATABASE_CONNECTIONS)
+    for closing in [
+        threads.submit(lambda: (together.wait(), connection.close()))
+        for _ in range(settings.DATABASE_CONNECTIONS)
+    ]:
+        closing.result()
+
+
+@pytest.fixture
+def logged():
+    lines = []
+    sink = logger.add(lines.append, format="{level} {message}")
+    yield lines
+    logger.remove(sink)
+
+
+def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
+    ask_here, monkeypatch, logged
+):
+    monkeypatch.setattr(conversation, "STORE_FOR_SECONDS", 0.5)
+    tries = []
+
+    def away(*_, **__):
+        tries.append(time.monotonic())
+        raise OperationalError("away")
+
+    monkeypatch.setattr(storage, "close_turn", away)
+
+    answer = ask_here()
+
+    assert answer.text == "A scripted answer."
+    assert len(tries) > 3
+    assert [line for line in logged if line.startswith("ERROR An answer could not be stored")]
+    assert running == {}
+
+
+def test_a_reader_hears_of_our_own_mistakes_too(ask_here, monkeypatch, logged):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(conversation, "_prompt", broken)
+
+    with pytest.raises(conversation.InternalError):
+        ask_here()
+
+    assert [line for line in logged if line.startswith("ERROR The turn failed")]
+    assert running == {}
+
+
+def test_the_beat_ends_where_there_is_nothing_to_do(monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "_watch_until", 0)
+
+    async def beat():
+        heartbeat.beat()
+        await asyncio.wait_for(heartbeat._beating, 1)
+
+    asyncio.run(beat())
+
+
+def test_streams_end_with_the_answer_they_began(client, model):
+    """Side by side in one session, by plain requests and streams alike."""
+    session = str(uuid4())
+    model.says(Reply("Same for all.", gap=0.05))
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(stream, client, f"{n}?", session_id=session) for n in range(8)]
+        texts = {text_of(each.result()) for each in asked}
+
+    assert texts == {"Same for all."}
