@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test lint format lock
+.PHONY: help run test faults lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -20,11 +20,21 @@ run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@exec $(BIN)/gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application
 
-test: .venv/.installed ## Run the tests (ARGS="-k name" for some of them)
+# The AI SDK, for the tests that read our streams with it; they are skipped where it is missing.
+AI_SDK := chat/tests/node/node_modules/.installed
+$(AI_SDK): chat/tests/node/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "npm is missing: the AI SDK's tests are skipped"; \
+	elif cd $(@D)/.. && npm ci --silent; then touch node_modules/.installed; \
+	else echo "npm could not install the AI SDK: its tests are skipped"; fi
+
+test: .venv/.installed $(AI_SDK) ## Run the tests (ARGS="-k name" for some of them)
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 3 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
+
+faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (SEED=7 for others)
+	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no chat/tests/test_faults.py
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from loguru import logger
 from ninja import Header, NinjaAPI, Query, Status
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
 from chat import conversation, health, limits, streaming
@@ -25,7 +26,7 @@ from chat.errors import (
     UnsupportedMediaType,
 )
 from chat.models import Message
-from chat.problems import problem_response
+from chat.problems import CONTENT_TYPE, problem_response
 from chat.schemas import (
     ChatRequest,
     ChatResponse,
@@ -52,7 +53,21 @@ class JsonParser(Parser):
             raise InvalidJson from error
 
 
-api = NinjaAPI(
+class BookChatAPI(NinjaAPI):
+    """Documents errors under the media type they are sent with, which ninja cannot be told."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for response in operation["responses"].values():
+                    content = response.get("content", {})
+                    if "ProblemResponse" in str(content):
+                        content[CONTENT_TYPE] = content.pop("application/json")
+        return schema
+
+
+api = BookChatAPI(
     title="Book chat",
     version="1",
     description=f"Ask questions about “{settings.BOOK_TITLE}”. Errors are problem details.",
@@ -71,9 +86,7 @@ def problems(*statuses: int) -> dict[int, type[ProblemResponse]]:
     summary="Ask a question",
     description="Answered as a stream of events with `stream`, or with `Accept: "
     "text/event-stream`: the AI SDK's UI message stream, version 1.",
-    openapi_extra={
-        "responses": {200: {"content": {streaming.CONTENT_TYPE: {"schema": {"type": "string"}}}}}
-    },
+    openapi_extra={"responses": {200: {"content": {streaming.CONTENT_TYPE: {}}}}},
 )
 async def ask(
     request: HttpRequest,
@@ -258,6 +271,7 @@ SENTENCES = {
     "missing": "is missing",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must have visible ASCII characters only",
 }
 
 

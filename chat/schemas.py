@@ -40,15 +40,23 @@ def web_address(value: str) -> str:
     return value
 
 
+# What a pattern can say of these rules in the OpenAPI document.
+NO_NUL = {"pattern": "^[^\\x00]*$"}
 Text = Annotated[
     str,
     StringConstraints(
         strip_whitespace=True, min_length=1, max_length=settings.CHAT_MESSAGE_MAX_CHARS
     ),
     BeforeValidator(storable),
+    Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
 ]
 Passage = Annotated[
-    Annotated[str, StringConstraints(max_length=settings.CHAT_SELECTED_TEXT_MAX_CHARS)] | None,
+    Annotated[
+        str,
+        StringConstraints(max_length=settings.CHAT_SELECTED_TEXT_MAX_CHARS),
+        Field(json_schema_extra=NO_NUL),
+    ]
+    | None,
     BeforeValidator(storable),
     BeforeValidator(none_if_blank),
 ]
@@ -57,20 +65,16 @@ PageUrl = Annotated[
     StringConstraints(max_length=2048),
     AfterValidator(web_address),
     BeforeValidator(storable),
+    Field(json_schema_extra={"pattern": "^https?://"}),
 ]
-
-
-def visible_ascii(value: str) -> str:
-    if not 1 <= len(value) <= 255 or any(not "!" <= char <= "~" for char in value):
-        raise ValueError("must have 1 to 255 visible ASCII characters")
-    return value
-
-
-IdempotencyKey = Annotated[str, AfterValidator(visible_ascii)]
 Comment = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=settings.CHAT_MESSAGE_MAX_CHARS),
     BeforeValidator(storable),
+    Field(json_schema_extra=NO_NUL),
+]
+IdempotencyKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern="^[!-~]+$")  # visible ASCII
 ]
 
 

@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,7 +80,10 @@ def refusal(status: int, message: str = "no", code: str | None = None, **headers
 
 
 class ScriptedModel:
-    """`says(...)` sets the replies to come (the last one repeats); `requests` keeps what came."""
+    """`says(...)` sets the replies to come (the last one repeats); `requests` keeps what came.
+
+    `decides(...)` sets a function from a request's body to the reply instead.
+    """
 
     def __init__(self) -> None:
         self.server = Upstream(self)
@@ -94,12 +97,16 @@ class ScriptedModel:
         self.released.set()  # whoever still waits belongs to an earlier test
         self.released = threading.Event()
         self.replies = [Reply()]
+        self.decide: Callable[[dict[str, Any]], Reply] | None = None
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.hung_up: list[float] = []  # when callers went away, in monotonic seconds
 
     def says(self, *replies: Reply | str) -> None:
         self.replies = [Reply(each) if isinstance(each, str) else each for each in replies]
+
+    def decides(self, decide: Callable[[dict[str, Any]], Reply]) -> None:
+        self.decide = decide
 
     def release(self) -> None:
         """Let those go on who hold."""
@@ -120,6 +127,8 @@ class ScriptedModel:
         with self.lock:
             self.requests.append(body)
             self.headers.append(headers)
+            if self.decide:
+                return self.decide(body)
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     def close(self) -> None:

@@ -1,9 +1,16 @@
 """README, .env.example and the settings tell the same."""
 
+import json
 import re
+import shutil
+import subprocess
+
+import pytest
 
 from chat.tests.environment import CHECKOUT, SETTINGS
+from chat.tests.scripted_model import Reply
 
+NODE = shutil.which("node")
 README = (CHECKOUT / "README.md").read_text()
 MAKEFILE = (CHECKOUT / "Makefile").read_text()
 READ = set(
@@ -65,3 +72,32 @@ def test_every_dependency_has_its_line():
 def test_nothing_names_an_address_to_download_from():
     for file in (CHECKOUT / "requirements").iterdir():
         assert "://" not in file.read_text()
+    assert '"resolved"' not in (CHECKOUT / "chat/tests/node/package-lock.json").read_text()
+
+
+@pytest.mark.skipif(not NODE, reason="node is missing")
+def test_the_example_of_a_page_that_reads_a_stream_works(server, model):
+    model.says(Reply("One two three."), Reply("One two.", cut=1))
+    (example,) = re.findall(r"```js\n(async function\* stream.*?)```", README, re.DOTALL)
+    script = f"""
+        const API = {json.dumps(server.base_url)};
+        {example}
+        for await (const words of stream("What?")) console.log(words);
+        try {{ for await (const words of stream("And?")) console.log(words); }}
+        catch (error) {{ console.log(error.message); }}
+        try {{ for await (const words of stream("")) console.log(words); }}
+        catch (error) {{ console.log(error.message); }}
+    """
+
+    run = subprocess.run(
+        [NODE, "--input-type=module", "--eval", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    *said, failed, refused = run.stdout.splitlines()
+    assert "".join(said) == "One two three.One "
+    assert failed == "The language model could not answer just now; please try again."
+    assert refused == "Your question must not be empty."

@@ -1,0 +1,133 @@
+"""manage.py ask: a turn in the terminal."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from uuid import uuid4
+
+import pytest
+
+from chat.models import Message
+from chat.tests.environment import CHECKOUT
+from chat.tests.scripted_model import Reply, refusal
+from chat.tests.waiting import eventually
+
+
+@pytest.fixture
+def begin(environment, model):
+    """Starts the command."""
+
+    def beginning(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "ask", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return beginning
+
+
+@pytest.fixture
+def ask(begin):
+    """Runs the command to its end: exit code, standard output, standard error."""
+
+    def asking(*arguments, stdin=None):
+        process = begin(*arguments)
+        out, err = process.communicate(stdin, timeout=60)
+        return process.returncode, out, err
+
+    return asking
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_answer_is_printed_and_the_session_can_be_continued(ask, model):
+    model.says("Nodes compute.")
+
+    code, out, err = ask("What is a node?")
+    session = re.search(r"--session (\S+)", err).group(1)
+    ask("And more?", "--session", session)
+
+    assert (code, out) == (0, "Nodes compute.\n")
+    assert err.count("\n") == 1  # no log lines in between
+    told = [message["content"] for message in model.prompt[1:]]
+    assert told == ["What is a node?", "Nodes compute.", "And more?"]
+    assert Message.objects.filter(session_id=session, status="complete").count() == 4
+
+
+def test_the_answer_is_printed_as_it_comes(begin, model):
+    model.says(Reply("One two three.", hold_after=2))
+
+    with begin("Slowly?") as process:
+        assert process.stdout.read(8) == "One two "
+        model.release()
+        assert process.communicate()[0] == "three.\n"
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_a_passage_is_read_from_a_file(ask, model, tmp_path, source):
+    (tmp_path / "passage.txt").write_text("A node is a process.")
+    file, stdin = (str(tmp_path / "passage.txt"), None)
+    if source == "stdin":
+        file, stdin = "-", "A node is a process."
+
+    assert ask("What does it say?", "--selected-text", file, stdin=stdin)[0] == 0
+
+    assert "A node is a process." in model.prompt[1]["content"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(begin, model):
+    session = str(uuid4())
+    model.says(Reply("One two three.", hold_after=2))
+
+    with begin("Long?", "--session", session) as process:
+        process.stdout.read(8)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (130, "CommandError: Stopped.\n")
+    reply = Message.objects.get(session_id=session, role="assistant")
+    assert (reply.status, reply.content) == ("stopped", "One two ")
+    assert eventually(lambda: model.hung_up)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((" ",), "question: String should have at least 1 character."),
+        (("x" * 4001,), "question: String should have at most 4000 characters."),
+        (("?", "--session", "me"), "--session: Input should be a valid UUID"),
+        (("?", "--selected-text", "/nowhere"), "/nowhere cannot be read as text"),
+    ],
+    ids=["empty", "long", "session", "file"],
+)
+def test_what_is_wrong_is_said_in_a_sentence(ask, model, arguments, sentence):
+    code, out, err = ask(*arguments)
+
+    assert (code, out) == (1, "")
+    assert err.startswith(f"CommandError: {sentence}")
+    assert model.requests == []
+
+
+def test_a_failure_is_said_in_a_sentence(ask, model):
+    model.says(refusal(401))
+
+    code, out, err = ask("?")
+
+    assert (code, out) == (1, "")
+    assert err.startswith("CommandError: The language model is not set up correctly")
+
+
+def test_a_failure_half_way_keeps_what_was_printed(ask, model):
+    model.says(Reply("One two three.", cut=2))
+
+    code, out, err = ask("?")
+
+    assert (code, out) == (1, "One two \n")
+    assert err.startswith("CommandError: The language model could not answer")

@@ -1,0 +1,129 @@
+"""Whatever is sent, no answer is a server's error, and every refusal is a problem document."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+TEXT = st.text() | st.text(st.characters(codec=None, categories=None), max_size=50)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+LONG = st.integers(0, 60_000).map("ñ".__mul__)
+UUIDS = st.uuids().map(str)
+PATHS = st.from_regex(r"[!-~]{0,40}", fullmatch=True)
+BODY = st.fixed_dictionaries(
+    {},
+    optional={
+        "message": TEXT | LONG | JSON,
+        "session_id": UUIDS | st.none() | JSON,
+        "selected_text": TEXT | LONG | JSON,
+        "stream": st.booleans() | JSON,
+        "page_url": st.just("https://book.example/") | TEXT | JSON,
+    },
+)
+# What HTTP allows in a header; anything else is refused before there is a request.
+HEADER = st.binary(max_size=300).map(
+    lambda raw: bytes(byte for byte in raw if byte >= 0x20 and byte != 0x7F).strip()
+)
+HEADERS = st.fixed_dictionaries(
+    {"Content-Type": st.just(b"application/json") | HEADER},
+    optional={
+        "Accept": st.sampled_from([b"text/event-stream", b"*/*"]) | HEADER,
+        "Idempotency-Key": HEADER,
+        "X-Request-ID": HEADER,
+        "X-Forwarded-For": HEADER,
+        "Origin": HEADER,
+    },
+)
+# The same examples each time: what is merged has passed them. Fixtures may be shared by examples.
+many = settings(
+    max_examples=250,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+
+
+def check(answer):
+    """No server's error; a refusal in the one shape, with one sentence for the reader."""
+    assert answer.status_code < 500, answer.text
+    assert answer.headers["X-Request-ID"]
+    if answer.status_code >= 400:
+        problem = answer.json()
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert problem["status"] == answer.status_code
+        assert problem["detail"].endswith(".")
+        assert "Traceback" not in answer.text
+
+
+@many
+@given(body=BODY | JSON, headers=HEADERS)
+def test_any_json_is_answered_or_refused(client, body, headers):
+    content = json.dumps(body).encode()
+
+    check(client.post("/chat", content=content, headers=list(headers.items())))
+
+
+@many
+@given(content=st.binary(max_size=2000), headers=HEADERS)
+def test_any_bytes_are_refused(client, content, headers):
+    check(client.post("/chat", content=content, headers=list(headers.items())))
+
+
+@many
+@given(
+    session=UUIDS | PATHS,
+    message=UUIDS | PATHS,
+    query=st.dictionaries(st.sampled_from(["limit", "before"]) | TEXT, TEXT | st.integers()),
+    body=JSON,
+)
+def test_any_address_is_answered_or_refused(client, session, message, query, body):
+    session, message = session.replace("#", ""), message.replace("#", "")
+    query = {name: str(value).encode("utf-8", "replace") for name, value in query.items()}
+    query = {name.encode("utf-8", "replace"): value for name, value in query.items()}
+    content = json.dumps(body).encode()
+
+    path = f"/chat/{session}"
+    check(client.get(path, params=query))
+    check(client.post(f"{path}/stop", content=content))
+    check(client.delete(path))
+    check(client.put(f"{path}/messages/{message}/feedback", json=None, content=content))
+
+
+def test_the_documented_api_is_the_one_that_answers(server, model, tmp_path):
+    """Schemathesis calls what the OpenAPI document promises, rightly and wrongly.
+
+    That a question that fits the schema may still be refused (its key was used for another) is
+    the one promise that a schema cannot make.
+    """
+    run = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "schemathesis", "run"),
+            f"{server.base_url}/openapi.json",
+            *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+            *("--max-examples", "60", "--seed", "1", "--no-color", "--warnings", "off"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout
+    assert "9 selected / 9 total" in run.stdout
+
+
+@pytest.mark.parametrize("depth", [100, 100_000], ids=["deep", "very-deep"])
+def test_any_depth_is_answered_or_refused(client, depth):
+    content = b'{"message": "?", "x": ' + b"[" * depth + b"]" * depth + b"}"
+
+    check(client.post("/chat", content=content, headers={"Content-Type": "application/json"}))
