@@ -15,20 +15,28 @@ _last_id = 0
 _id_lock = threading.Lock()
 
 
-def time_ordered_id() -> UUID:
-    """A UUID version 7 (RFC 9562): later ids sort after earlier ones.
+def time_ordered_ids(count: int) -> list[UUID]:
+    """UUIDs version 7 (RFC 9562) with none in between: later ones sort after earlier ones.
 
     Within a process they always do (the millisecond is followed by a counter that is seeded at
-    random, RFC 9562 method 2), so that a reply sorts right behind its question.
+    random, RFC 9562 method 2). So a reply sorts right behind its question, whoever else asks.
     """
     global _last_id  # noqa: PLW0603 - the order of ids is the process's, as in uuid.uuid7
     fresh = time.time_ns() // 1_000_000 << 42 | secrets.randbits(41)
     with _id_lock:
-        _last_id = max(fresh, _last_id + 1)
-        stamp = _last_id
+        first = max(fresh, _last_id + 1)
+        _last_id = first + count - 1
+    return [_uuid7(first + number) for number in range(count)]
+
+
+def _uuid7(stamp: int) -> UUID:
     high, low = stamp >> 30, stamp & (1 << 30) - 1
     value = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64
     return UUID(int=value | 0b10 << 62 | low << 32 | secrets.randbits(32))
+
+
+def time_ordered_id() -> UUID:
+    return time_ordered_ids(1)[0]
 
 
 class ChatSessionQuerySet(models.QuerySet["ChatSession"]):

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from chat import llm
 from chat.errors import ChatError
-from chat.models import time_ordered_id
+from chat.models import time_ordered_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ class Turn:
         self.session_id = question.session_id or uuid4()
         if question.key:
             self.session_id = question.sessions_of_key()[0]
-        self.question_id = time_ordered_id()
-        self.reply_id = time_ordered_id()
+        self.question_id, self.reply_id = time_ordered_ids(2)
         self.attempt = uuid4()
         self.began = time.monotonic()
         self.first_token_ms: int | None = None

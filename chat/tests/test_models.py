@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from chat.models import ChatSession, Message, time_ordered_id
+from chat.models import ChatSession, Message, time_ordered_id, time_ordered_ids
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +30,12 @@ def test_ids_made_one_after_the_other_sort_that_way():
     assert {(each.version, each.variant) for each in ids} == {(7, UUID(int=0).variant)} or {
         each.version for each in ids
     } == {7}
+
+
+def test_ids_made_together_have_none_in_between():
+    pairs = [time_ordered_ids(2) for _ in range(1000)]
+
+    assert all((second.int >> 32) - (first.int >> 32) == 1 for first, second in pairs)
 
 
 def test_an_id_tells_the_time_it_was_made():
