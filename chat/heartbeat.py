@@ -23,6 +23,8 @@ GIVEN_UP_AFTER_SECONDS = 10
 # How long to look for replies that nobody writes any more, after a reason to think there are some.
 WATCH_SECONDS = 3 * GIVEN_UP_AFTER_SECONDS
 PATIENCE_SECONDS = 4
+# After an outage silence proves nothing until every process has had the time for a beat.
+STEADY_SECONDS = PATIENCE_SECONDS + BEAT_SECONDS
 
 _watch_until = 0.0
 _steady_since = 0.0
@@ -51,7 +53,6 @@ async def _beat() -> None:
         try:
             await _once()
         except DatabaseUnavailable:
-            # While it was away nobody could beat, so silence proves nothing for a while.
             _steady_since = time.monotonic()
         except Exception as error:  # noqa: BLE001 - the next beat may do
             logger.opt(exception=error).error("The beat failed")
@@ -83,6 +84,6 @@ def _is_due(turn: Turn, now: float) -> bool:
 def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[object]:
     if to_save:
         storage.save(to_save)
-    if time.monotonic() - _steady_since > GIVEN_UP_AFTER_SECONDS:
+    if time.monotonic() - _steady_since > STEADY_SECONDS:
         storage.give_up(GIVEN_UP_AFTER_SECONDS)
     return set(storage.wanted(turns)) if turns else set()
