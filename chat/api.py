@@ -20,13 +20,12 @@ from chat.errors import (
     ChatError,
     InternalError,
     InvalidJson,
-    InvalidRequest,
     NotFound,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
 from chat.models import Message
-from chat.problems import CONTENT_TYPE, problem_response
+from chat.problems import CONTENT_TYPE, invalid_request, note, problem_response
 from chat.schemas import (
     ChatRequest,
     ChatResponse,
@@ -130,9 +129,9 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
     summary="Stop the pending answer",
     description="202 where there was one (it ends within two seconds), 204 where there was none.",
 )
-async def stop(request: HttpRequest, session_id: UUID) -> Status[None]:
+async def stop(request: HttpRequest, session_id: UUID) -> HttpResponse:
     _note(request, session_id)
-    return Status(202 if await conversation.stop(session_id) else 204, None)
+    return _nothing(202 if await conversation.stop(session_id) else 204)
 
 
 @api.put(
@@ -176,10 +175,10 @@ async def history(
     response={204: None, **problems(404, 422, 503)},
     summary="Delete a conversation",
 )
-async def delete(request: HttpRequest, session_id: UUID) -> Status[None]:
+async def delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
     _note(request, session_id)
     await conversation.delete(session_id)
-    return Status(204, None)
+    return _nothing(204)
 
 
 @api.api_operation(
@@ -222,9 +221,17 @@ def _told(message: Message) -> dict[str, object]:
 
 def _note(request: HttpRequest, session_id: UUID | None) -> None:
     """Tell the access line which session this is about."""
-    scope = getattr(request, "scope", {})
     if session_id:
-        scope.setdefault("state", {})["session_id"] = str(session_id)[:8]
+        note(request, session_id=str(session_id)[:8])
+
+
+def _nothing(status: int) -> HttpResponse:
+    """An answer without a body, which then has no type either."""
+    response = HttpResponse(status=status)
+    del response["Content-Type"]
+    if status != 204:
+        response["Content-Length"] = "0"
+    return response
 
 
 # Errors -------------------------------------------------------------------------------------
@@ -263,23 +270,10 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     if not request.body and any(each["loc"][0] == "body" for each in error.errors):
         no_json = request.content_type != "application/json"
         return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
-    return problem_response(request, InvalidRequest([_located(each) for each in error.errors]))
+    return problem_response(request, invalid_request(_located(each) for each in error.errors))
 
 
-# What readers themselves can get wrong, said to them; the rest is for the front end's makers.
-SENTENCES = {
-    "missing": "is missing",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must have visible ASCII characters only",
-}
-
-
-def _located(error: dict[str, Any]) -> dict[str, object]:
-    """`loc` as the sender sees it: without the name of our parameter."""
-    source, *rest = error["loc"]
-    where = rest[1:] if source == "body" else rest
-    message = error["msg"].removeprefix("Value error, ")
-    if sentence := SENTENCES.get(error["type"]):
-        message = sentence.format(**error.get("ctx", {}))
-    return {"loc": [source, *where], "msg": message, "type": error["type"]}
+def _located(error: dict[str, Any]) -> dict[str, Any]:
+    """With its place as the sender sees it: without the name of our parameter."""
+    source, *where = error["loc"]
+    return error | {"loc": (source, *(where[1:] if source == "body" else where))}

@@ -1,5 +1,7 @@
 """What can go wrong, in the field's words. `chat.problems` says it to the outside."""
 
+from typing import Any
+
 
 class ChatError(Exception):
     """A failure with a name: `code` is what readers' front ends and the stored reply carry.
@@ -44,7 +46,7 @@ class InvalidRequest(ChatError):
 
     code = "invalid_request"
 
-    def __init__(self, errors: list[dict[str, object]]) -> None:
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__()
         self.errors = errors
 

@@ -33,6 +33,7 @@ from chat.errors import (
 GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
 PATH = "/chat/completions"
 TRIES = 3
+STOPPED = "stopped"  # what a call is cancelled with when its reader wants no more of it
 FIRST_PAUSE_SECONDS = 0.3
 # Longer than this no reader should wait for a second try; they are told when to come back.
 LONGEST_PAUSE_SECONDS = 3
@@ -247,9 +248,12 @@ async def _logged(provider: Provider, prompt: Prompt, listener: _Listener | None
         duration_ms = round((time.monotonic() - begin) * 1000)
         line.bind(duration_ms=duration_ms, outcome=error.code).error("Model call failed: {}", error)
         raise
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cut:
         duration_ms = round((time.monotonic() - begin) * 1000)
-        line.bind(duration_ms=duration_ms, outcome="cancelled").warning("Model call cut off")
+        if cut.args == (STOPPED,):
+            line.bind(duration_ms=duration_ms, outcome="stopped").info("Model call stopped")
+        else:
+            line.bind(duration_ms=duration_ms, outcome="cut off").error("Model call took too long")
         raise
     line.bind(
         duration_ms=completion.latency_ms,

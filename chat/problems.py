@@ -5,8 +5,9 @@ what Django or ninja refused before any code of ours ran (unknown path, method, 
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -62,7 +63,7 @@ PROBLEMS: dict[str, Problem] = {
         retryable=True,
     ),
     AnswerStopped.code: Problem(
-        409, "Answer stopped", "The answer was stopped before its first word; please ask again."
+        409, "Answer stopped", "The answer was stopped before its first word."
     ),
     PayloadTooLarge.code: Problem(
         413, "Payload too large", "The request is too large; please shorten the text."
@@ -144,29 +145,69 @@ def problem_response(request: HttpRequest, error: ChatError) -> HttpResponse:
         "type": f"urn:problem-type:chat:{error.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": told(error),
         "code": error.code,
         "retryable": problem.retryable,
         "request_id": request.headers.get("X-Request-ID", ""),
     }
     if isinstance(error, InvalidRequest):
         body["errors"] = error.errors
-        body["detail"] = _first_sentence(error.errors)
     response = HttpResponse(json.dumps(body), status=problem.status, content_type=CONTENT_TYPE)
     response["Content-Length"] = str(len(response.content))
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
+    note(request, code=error.code)
     return response
 
 
+def note(request: HttpRequest, **facts: str) -> None:
+    """Tell the access line (`chatbackend.asgi`) more about this request."""
+    getattr(request, "scope", {}).setdefault("state", {}).update(facts)
+
+
+def told(error: ChatError) -> str:
+    """`error` as one human sentence."""
+    if isinstance(error, InvalidRequest):
+        return _first_sentence(error.errors)
+    return PROBLEMS[error.code].detail
+
+
+# Invalid requests ---------------------------------------------------------------------------
 # As a reader knows them.
 NAMES = {"message": "Your question", "selected_text": "The selected text"}
+SENTENCES = {
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must have visible ASCII characters only",
+    "uuid_type": "must be a UUID",
+    "uuid_parsing": "must be a UUID",
+    "bool_type": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+}
 
 
-def _first_sentence(errors: list[dict[str, object]]) -> str:
+def invalid_request(errors: Iterable[Mapping[str, Any]]) -> InvalidRequest:
+    """What pydantic found, in our words; `loc` begins with the part of the request."""
+    return InvalidRequest(
+        [{"loc": list(each["loc"]), "msg": _worded(each), "type": each["type"]} for each in errors]
+    )
+
+
+def _worded(error: Mapping[str, Any]) -> str:
+    if sentence := SENTENCES.get(error["type"]):
+        return sentence.format(**error.get("ctx", {}))
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _first_sentence(errors: list[dict[str, Any]]) -> str:
     """The first error as one human sentence: `Your question must not be empty.`"""
-    loc, message = errors[0]["loc"], str(errors[0]["msg"]).rstrip(".")
-    field = ".".join(str(part) for part in loc[1:]) if isinstance(loc, list) else ""
+    loc, message = errors[0]["loc"], errors[0]["msg"].rstrip(".")
+    field = ".".join(str(part) for part in loc[1:])
     if not field:
         return f"The request is not valid: {message}."
     if message[0].islower():
@@ -174,6 +215,7 @@ def _first_sentence(errors: list[dict[str, object]]) -> str:
     return f"{NAMES.get(field, field)}: {message}."
 
 
+# The last door ------------------------------------------------------------------------------
 @async_only_middleware
 def problem_middleware(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],

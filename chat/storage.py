@@ -206,4 +206,4 @@ def give_up(silent_seconds: float) -> None:
         status=Message.Status.FAILED, error_code=Interrupted.code, finished_at=Now()
     )
     if count:
-        logger.warning("Replies that nobody writes any more were ended: {}", count)
+        logger.warning("Replies of killed workers, now failed as interrupted: {}", count)

@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 from loguru import logger
 
 from chat.errors import ChatError, InternalError
-from chat.problems import PROBLEMS
+from chat.problems import PROBLEMS, told
 from chat.turns import Answer, Turn
 
 CONTENT_TYPE = "text/event-stream"
@@ -105,9 +105,8 @@ def _end(outcome: Answer | ChatError | None, session: dict[str, str]) -> list[by
 
 
 def _error_frames(error: ChatError) -> list[bytes]:
-    problem = PROBLEMS[error.code]
-    told = {"code": error.code, "retryable": problem.retryable}
-    return [_frame("data-error", data=told), _frame("error", errorText=problem.detail), DONE]
+    data = {"code": error.code, "retryable": PROBLEMS[error.code].retryable}
+    return [_frame("data-error", data=data), _frame("error", errorText=told(error)), DONE]
 
 
 def _usage(answer: Answer) -> dict[str, int] | None:

@@ -115,7 +115,7 @@ class Turn:
     def stop(self) -> None:
         """End the call to the model, if it is still running; what was said so far is kept."""
         if self._asking:
-            self._asking.cancel()
+            self._asking.cancel(llm.STOPPED)
 
     def end(self, outcome: Answer | ChatError) -> None:
         self.outcome = outcome

@@ -101,7 +101,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 path=scope["path"],
                 status=status or None,
                 duration_ms=round((time.perf_counter() - begin) * 1000, 1),
-                session_id=scope.get("state", {}).get("session_id"),
+                **scope.get("state", {}),
             ).log(level_of(status), "Request" if status else "Request given up by the client")
 
 

@@ -1,5 +1,6 @@
 """How gunicorn serves: `gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application`."""
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -36,6 +37,11 @@ class Worker(UvicornWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("uvicorn.error").propagate = True  # to where all lines go
+
+    def _install_sigquit_handler(self) -> None:
+        """gunicorn's word to its workers when it got SIGINT; uvicorn-worker's own does nothing."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGQUIT, lambda: signal.raise_signal(signal.SIGTERM))
 
 
 class Logger(GunicornLogger):

@@ -27,6 +27,7 @@ QUIET = {
     "django.request": logging.CRITICAL,  # the traceback of a crash is logged where it is caught
     "django.security.DisallowedHost": logging.CRITICAL,
     "uvicorn.access": logging.CRITICAL,
+    "uvicorn.error": logging.WARNING,  # each worker's coming and going; gunicorn tells it too
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
     "openai": logging.WARNING,

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from uuid import uuid4
 
 import pytest
@@ -91,27 +92,55 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(begin, model):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
 
-    assert (process.returncode, err) == (130, "CommandError: Stopped.\n")
+    assert (process.returncode, err) == (130, "\nStopped.\n")
     reply = Message.objects.get(session_id=session, role="assistant")
     assert (reply.status, reply.content) == ("stopped", "One two ")
     assert eventually(lambda: model.hung_up)
 
 
+@pytest.mark.usefixtures("stored")
+def test_ctrl_c_before_the_first_word_stops_it_too(begin, model):
+    session = str(uuid4())
+    model.says(Reply(hold=True))
+
+    with begin("Long?", "--session", session) as process:
+        model.wait_for_requests(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert Message.objects.get(session_id=session, role="assistant").status == "stopped"
+
+
+def test_ctrl_c_at_any_time_is_no_traceback(begin, model):
+    model.says(Reply(hold=True))
+
+    for pause in (0.1, 0.3, 0.6, 0.9, 1.2):
+        with begin("Long?") as process:
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        assert "Traceback" not in err
+        assert process.returncode in (130, -signal.SIGINT)  # the latter before any code of ours
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((" ",), "question: String should have at least 1 character."),
-        (("x" * 4001,), "question: String should have at most 4000 characters."),
-        (("?", "--session", "me"), "--session: Input should be a valid UUID"),
-        (("?", "--selected-text", "/nowhere"), "/nowhere cannot be read as text"),
+        ((" ",), "Your question must not be empty."),
+        (("x" * 4001,), "Your question must have at most 4000 characters."),
+        (("?", "--session", "me"), "session_id must be a UUID."),
+        (
+            ("?", "--selected-text", "/nowhere"),
+            "/nowhere cannot be read: No such file or directory.",
+        ),
+        (("?", "--selected-text", "/dev/null"), "/dev/null is empty."),
+        (("?", "--selected-text", sys.executable), f"{sys.executable} is not a text in UTF-8."),
     ],
-    ids=["empty", "long", "session", "file"],
+    ids=["empty", "long", "session", "file", "nothing", "bytes"],
 )
 def test_what_is_wrong_is_said_in_a_sentence(ask, model, arguments, sentence):
-    code, out, err = ask(*arguments)
-
-    assert (code, out) == (1, "")
-    assert err.startswith(f"CommandError: {sentence}")
+    assert ask(*arguments) == (1, "", f"CommandError: {sentence}\n")
     assert model.requests == []
 
 

@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from django.db import transaction
 
 from chat.models import ChatSession, Message
 from chat.tests.scripted_model import Reply, ScriptedModel, refusal
+from chat.tests.waiting import eventually
 
 Ask = Callable[..., httpx2.Response]
 PASSAGE = 'A **node** is an executable process. <b>Not</b> & "never" {{ book_title }} {% now %}'
@@ -176,13 +178,22 @@ def test_a_reader_who_goes_away_does_not_end_the_turn(client: httpx2.Client, mod
     with pytest.raises(httpx2.ReadTimeout):
         client.post("/chat", json={"message": "Gone?", "session_id": session}, timeout=0.4)
 
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        reply = Message.objects.get(session_id=session, role="assistant")
-        if reply.status != "pending":
-            break
-        time.sleep(0.05)
+    replies = Message.objects.filter(session_id=session, role="assistant")
+    reply = eventually(lambda: replies.exclude(status="pending").get())
     assert (reply.status, reply.content) == ("complete", "Finished all the same.")
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_reader_who_goes_away_before_the_question_is_stored_does_not_end_the_turn(client, ask):
+    session = ask("Before?").json()["session_id"]
+
+    with transaction.atomic():
+        ChatSession.objects.select_for_update().get(id=session)  # nothing is stored while it lasts
+        with pytest.raises(httpx2.ReadTimeout):
+            client.post("/chat", json={"message": "Gone?", "session_id": session}, timeout=0.5)
+
+    replies = Message.objects.filter(session_id=session, reply_to__content="Gone?")
+    assert eventually(lambda: replies.get(status="complete")).content == "A scripted answer."
 
 
 @pytest.mark.usefixtures("stored")

@@ -1,11 +1,13 @@
 """Idempotency-Key: however often a question is sent, it is asked and stored once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from chat.models import ChatSession, Message
@@ -66,6 +68,27 @@ def test_twenty_at_the_same_instant_are_one_call_and_two_rows(server, key, model
     assert int(refused.headers["Retry-After"]) >= 1
     assert len(model.requests) == 1
     assert Message.objects.filter(session_id=session).count() == 2
+
+
+@pytest.mark.usefixtures("stored")
+def test_twins_that_all_came_too_early_to_see_each_other_are_one_call(server, ask, key, model):
+    """The session is locked until all of them have looked and found nothing."""
+    session = ask("Before?").json()["session_id"]
+
+    def send(_):
+        body = {"message": "At once?", "session_id": session}
+        return httpx2.post(f"{server.base_url}/chat", json=body, headers=key, timeout=30)
+
+    with ThreadPoolExecutor(12) as pool:
+        with transaction.atomic():
+            ChatSession.objects.select_for_update().get(id=session)
+            sent = [pool.submit(send, number) for number in range(12)]
+            time.sleep(1.5)
+        statuses = {each.result().status_code for each in sent}
+
+    assert statuses == {200, 409} or statuses == {200}
+    assert len(model.requests) == 2
+    assert Message.objects.filter(session_id=session).count() == 4
 
 
 @pytest.mark.usefixtures("stored")

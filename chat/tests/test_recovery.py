@@ -1,6 +1,7 @@
 """Killed, restarted, cut off: no question and no finished answer is lost."""
 
 import asyncio
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -139,8 +140,9 @@ def test_connections_cut_by_the_database_are_not_noticed(serve, cluster, model):
     assert {server.client.post("/chat", json=ask).status_code for _ in range(20)} == {200}
 
 
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 @pytest.mark.parametrize("reader", ["stays", "has-gone"])
-def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, reader):
+def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, reader, sign):
     server = serve(LLM_TIMEOUT_SECONDS="30")
     model.says(Reply("One two three.", hold_after=1))
     events = []
@@ -148,12 +150,12 @@ def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, r
     with streaming(server.client) as arriving:
         reply_id = next(arriving)["messageId"]
         if reader == "stays":
-            server.process.terminate()
+            server.process.send_signal(sign)
             time.sleep(1)
             model.release()
             events = list(arriving)
     if reader == "has-gone":
-        server.process.terminate()
+        server.process.send_signal(sign)
         time.sleep(1)
         model.release()
 

@@ -44,6 +44,8 @@ def test_a_stop_ends_the_stream_and_the_call_within_two_seconds(two_hosts, model
         took = time.monotonic() - begin
 
     assert (answer.status_code, answer.content) == (202, b"")
+    assert answer.headers["Content-Length"] == "0"
+    assert "Content-Type" not in answer.headers
     assert kinds(begun + rest) == ["start", "text-start", *STOPPED]
     abort = rest[-2]
     assert abort.keys() == {"type", "reason"}
@@ -106,6 +108,7 @@ def test_with_nothing_pending_there_is_nothing_to_stop(client, ask):
     answer = client.post(f"/chat/{session}/stop")
 
     assert (answer.status_code, answer.content) == (204, b"")
+    assert "Content-Type" not in answer.headers
     assert client.get(f"/chat/{session}").json()["messages"][1]["status"] == "complete"
 
 

@@ -12,16 +12,12 @@ from pydantic import ValidationError
 
 from chat import conversation, llm
 from chat.errors import ChatError
-from chat.problems import PROBLEMS
+from chat.problems import invalid_request, told
 from chat.schemas import ChatRequest
-from chat.turns import Answer, Question, Turn
+from chat.turns import Question, Turn
 
 LONGEST_SILENCE_SECONDS = 3600
-ARGUMENTS = {
-    "message": "question",
-    "session_id": "--session",
-    "selected_text": "--selected-text",
-}
+INTERRUPTED = 130
 
 
 class Command(BaseCommand):
@@ -41,42 +37,29 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         logger.disable("chat")  # what goes wrong is said below
-        question = self.question(options)
+        question = to_question(options)
         try:
-            answer = asyncio.run(self.ask(question))
+            asyncio.run(self.ask(question))
         except ChatError as error:
-            raise CommandError(PROBLEMS[error.code].detail) from error
+            raise CommandError(told(error)) from error
         except KeyboardInterrupt:
-            raise CommandError("Stopped.", returncode=130) from None
-        self.stderr.write(f"Go on with --session {answer.session_id}")
+            sys.exit(INTERRUPTED)
 
-    def question(self, options: dict[str, Any]) -> Question:
-        """What was given, held to the same limits as a reader's question."""
+    async def ask(self, question: Question) -> None:
+        beginning = asyncio.create_task(conversation.begin(question, streaming=True))
         try:
-            request = ChatRequest.model_validate(
-                {
-                    "message": options["question"],
-                    "session_id": options["session"],
-                    "selected_text": read(options["selected_text"]),
-                }
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise CommandError(f"{ARGUMENTS[str(first['loc'][0])]}: {first['msg']}.") from error
-        return Question(request.message, request.session_id, request.selected_text)
-
-    async def ask(self, question: Question) -> Answer:
-        try:
-            turn = await conversation.begin(question, streaming=True)
-            try:
-                await self.tell(turn)
-            except asyncio.CancelledError:  # Ctrl-C
-                turn.stop()
-                raise
-            return await turn.answer()
+            turn = await asyncio.shield(beginning)
+            await self.tell(turn)
+            await turn.answer()
+        except asyncio.CancelledError:  # Ctrl-C
+            turn = await beginning
+            turn.stop()
+            self.say("\nStopped.")
+            raise
         finally:
             await conversation.finish_running()
             await llm.close_clients()
+        self.say(f"Go on with --session {turn.session_id}")
 
     async def tell(self, turn: Turn) -> None:
         while turn.outcome is None:
@@ -86,11 +69,35 @@ class Command(BaseCommand):
         if turn.text:
             self.stdout.write("")  # ends the line
 
+    def say(self, sentence: str) -> None:
+        """Beside the answer, which may go into a file; and not in an error's colours."""
+        self.stderr.write(sentence, style_func=str)
 
-def read(file: str | None) -> str | None:
+
+def to_question(options: dict[str, Any]) -> Question:
+    """What was given, held to the same limits as a reader's question."""
+    given = {
+        "message": options["question"],
+        "session_id": options["session"],
+        "selected_text": passage_of(options["selected_text"]),
+    }
+    try:
+        request = ChatRequest.model_validate(given)
+    except ValidationError as error:
+        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise CommandError(told(invalid_request(errors))) from error
+    return Question(request.message, request.session_id, request.selected_text)
+
+
+def passage_of(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text()
-    except (OSError, UnicodeError) as error:
-        raise CommandError(f"{file} cannot be read as text: {error}") from error
+        passage = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise CommandError(f"{file} is not a text in UTF-8.") from error
+    if not passage.strip():
+        raise CommandError(f"{file} is empty.")
+    return passage
