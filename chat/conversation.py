@@ -82,7 +82,8 @@ async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> 
     except Exception as error:  # noqa: BLE001 - logged by `_failed`; its reader must not wait
         turn.end(_failed(error))
     finally:
-        del running[turn.reply_id]
+        if running.get(turn.reply_id) is turn:  # and not already the next attempt at it
+            del running[turn.reply_id]
 
 
 async def _open(turn: Turn) -> storage.Exchanges:

@@ -75,9 +75,8 @@ def _twin(turn: Turn) -> Message | None:
         return None
     if earlier.fingerprint != question.fingerprint:
         raise IdempotencyKeyReused
-    return Message.objects.select_related("reply_to").get(
-        session_id=earlier.session_id, reply_to=earlier
-    )
+    # Both rows, or (deleted a moment ago) none.
+    return Message.objects.filter(session_id=earlier.session_id, reply_to=earlier).first()
 
 
 def _stored(turn: Turn, reply: Message) -> Opened:
