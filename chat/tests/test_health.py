@@ -44,6 +44,7 @@ def test_the_database_gone_and_back(serve, cluster, model):
     cluster.stop()
 
     gone = server.client.post("/chat", json={"message": "During?"})
+    streamed = server.client.post("/chat", json={"message": "During?", "stream": True})
     unready = server.client.get("/health/ready")
     alive = server.client.get("/health")
 
@@ -54,6 +55,7 @@ def test_the_database_gone_and_back(serve, cluster, model):
     ready = server.client.get("/health/ready")
 
     assert (gone.status_code, gone.json()["code"]) == (503, "database_unavailable")
+    assert (streamed.status_code, streamed.json()["code"]) == (503, "database_unavailable")
     assert gone.elapsed.total_seconds() < 10
     assert unready.status_code == 503
     assert unready.json()["checks"] == {"database": "unavailable", "migrations": "unknown"}

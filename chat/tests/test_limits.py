@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -63,6 +64,21 @@ def test_the_limit_is_exact_over_two_workers_and_stores_no_address(limited, mode
     (window,) = RateWindow.objects.all()
     assert len(window.client) == 64
     assert ALICE not in window.client
+
+
+def test_a_stream_is_refused_as_json(serve):
+    server = serve(CHAT_RATE="1/h", NUM_PROXIES="1")
+    headers = {"X-Forwarded-For": f"2001:db8:{uuid4().hex[:4]}::1"}
+
+    first, second = (
+        server.client.post("/chat", json={"message": "?", "stream": True}, headers=headers)
+        for _ in range(2)
+    )
+
+    assert first.headers["Content-Type"] == "text/event-stream"
+    assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
+    assert second.headers["Content-Type"] == "application/problem+json"
+    assert 3590 < int(second.headers["Retry-After"]) <= 3600
 
 
 @pytest.mark.usefixtures("stored")
