@@ -167,7 +167,7 @@ class Faults:
         kinds = [self.kill_worker, self.end_worker, self.reload, self.restart_database]
         kinds += [self.cut_connections, self.crash_database, self.kill_worker]
         while True:
-            await asyncio.sleep(self.chance.uniform(1, 3.5))
+            await asyncio.sleep(self.chance.uniform(0.8, 2.5))
             fault = self.chance.choice(kinds)
             self.seen[f"FAULT {fault.__name__}"] += 1
             await asyncio.to_thread(fault)
