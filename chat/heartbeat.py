@@ -1,8 +1,8 @@
 """The slow beat of a process with turns in flight.
 
-About once a second it saves what was said so far, tells that the turns are alive, and looks
-whether somebody wants one stopped (any worker may be asked to). A reply that no beat has reached
-for a while belonged to a worker that was killed: it ends as `interrupted`.
+Twice a second it looks whether somebody wants one stopped (any worker may be asked to); about once
+a second it saves what was said so far, and so tells that a turn is alive. A reply that was not
+saved for a while belonged to a worker that was killed: it ends as `interrupted`.
 
 The beat ends where there is nothing to do, so that an idle service leaves its database alone.
 """
@@ -17,14 +17,15 @@ from chat.database import in_database
 from chat.errors import DatabaseUnavailable
 from chat.turns import Turn, running
 
-BEAT_SECONDS = 1
-SILENT_BEAT_SECONDS = 3  # for a turn that has said nothing new
+BEAT_SECONDS = 0.5
+SAVE_SECONDS = 1
+SAVE_SILENT_SECONDS = 3  # a turn that has said nothing new
 GIVEN_UP_AFTER_SECONDS = 10
 # How long to look for replies that nobody writes any more, after a reason to think there are some.
 WATCH_SECONDS = 3 * GIVEN_UP_AFTER_SECONDS
 PATIENCE_SECONDS = 4
 # After an outage silence proves nothing until every process has had the time for a beat.
-STEADY_SECONDS = PATIENCE_SECONDS + BEAT_SECONDS
+STEADY_SECONDS = PATIENCE_SECONDS + SAVE_SECONDS
 
 _watch_until = 0.0
 _steady_since = 0.0
@@ -77,8 +78,7 @@ async def _once() -> None:
 
 
 def _is_due(turn: Turn, now: float) -> bool:
-    pause = BEAT_SECONDS if turn.unsaved else SILENT_BEAT_SECONDS
-    return now - turn.saved_at >= pause * 0.9  # a beat is never quite on time
+    return now - turn.saved_at >= (SAVE_SECONDS if turn.unsaved else SAVE_SILENT_SECONDS)
 
 
 def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[object]:

@@ -275,7 +275,8 @@ def test_many_requests_over_one_connection_are_all_answered(server, model: Scrip
 
 
 @pytest.mark.usefixtures("stored")
-def test_no_database_connection_is_held_while_300_readers_wait(server, model: ScriptedModel):
+def test_no_database_connection_is_held_while_300_readers_wait(serve, model: ScriptedModel):
+    server = serve(LLM_TIMEOUT_SECONDS="60")
     model.says(Reply("At last.", hold=True))
 
     async def everyone() -> tuple[set[int], int, int]:
