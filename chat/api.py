@@ -204,6 +204,7 @@ async def ready(request: HttpRequest) -> Status[dict[str, object]]:
 def _told(message: Message) -> dict[str, object]:
     """A message as its reader sees it."""
     feedback = {"rating": message.feedback or None, "comment": message.feedback_comment}
+    correction = {"text": message.correction, "at": message.corrected_at}
     return {
         "id": message.id,
         "role": message.role,
@@ -215,7 +216,7 @@ def _told(message: Message) -> dict[str, object]:
         "page_url": message.page_url or None,
         "reply_to": message.reply_to_id,
         "feedback": feedback if any(feedback.values()) else None,
-        "correction": None,
+        "correction": correction if message.correction else None,
     }
 
 

@@ -7,9 +7,16 @@ from collections.abc import Iterable
 from typing import Self
 from uuid import UUID, uuid4
 
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Left
 from django.utils import timezone
+
+# As the index has them. PostgreSQL refuses to index texts with more than a megabyte of words.
+WORDS = SearchVector(Left("content", 100_000), config="english")
 
 _last_id = 0
 _id_lock = threading.Lock()
@@ -50,13 +57,46 @@ class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
             update_fields=["updated_at"],
         )
 
+    def unreviewed(self) -> Self:
+        return self.filter(verdict="")
+
+    def with_message(self, messages: "models.QuerySet[Message]") -> Self:
+        """Sessions that have one of these messages."""
+        return self.filter(Exists(messages.order_by().filter(session=OuterRef("pk"))))
+
+    def about(self, words: str) -> Self:
+        """Sessions with a message that says so: words, "phrases", -not."""
+        return self.with_message(Message.objects.about(words))
+
 
 class ChatSession(models.Model):
-    """One reader's conversation. Its id is the reader's key to it: it is never listed."""
+    """One reader's conversation. Its id is the reader's key to it: it is never listed.
+
+    Staff judge it: the last verdict counts, the admin's log keeps who gave which before.
+    """
+
+    class Verdict(models.TextChoices):
+        GOOD = "good"
+        NEEDS_WORK = "needs_work"
+        HARMFUL = "harmful"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField("last activity", default=timezone.now, editable=False)
+
+    verdict = models.CharField(
+        max_length=10, choices=Verdict, blank=True, default="", db_default=""
+    )
+    review_note = models.TextField("note", blank=True, default="", db_default="")
+    reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
 
     objects = ChatSessionQuerySet.as_manager()
 
@@ -64,7 +104,20 @@ class ChatSession(models.Model):
         db_table = "chat_session"
         verbose_name = "session"
         ordering = ["-updated_at", "-id"]
-        indexes = [models.Index(fields=["-updated_at", "-id"], name="chat_session_activity")]
+        indexes = [
+            models.Index(fields=["-updated_at", "-id"], name="chat_session_activity"),
+            models.Index(fields=["verdict", "-updated_at", "-id"], name="chat_session_verdict"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="chat_session_verdict_known",
+                condition=Q(verdict__in=["", "good", "needs_work", "harmful"]),
+            )
+        ]
+        permissions = [
+            ("review_chatsession", "Can judge conversations"),
+            ("export_chatsession", "Can export conversations"),
+        ]
 
     def __str__(self) -> str:
         return f"{str(self.id)[:8]}…"
@@ -79,6 +132,26 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def pending(self) -> Self:
         return self.filter(status=Message.Status.PENDING)
+
+    def failed(self) -> Self:
+        return self.filter(status=Message.Status.FAILED)
+
+    def stopped(self) -> Self:
+        return self.filter(status=Message.Status.STOPPED)
+
+    def disliked(self) -> Self:
+        return self.filter(feedback=Message.Feedback.DOWN)
+
+    def corrected(self) -> Self:
+        return self.exclude(correction="")
+
+    def about_a_passage(self) -> Self:
+        return self.questions().exclude(selected_text="")
+
+    def about(self, words: str) -> Self:
+        """Messages that say so, in the syntax of web searches: words, "phrases", -not, or."""
+        query = SearchQuery(words, config="english", search_type="websearch")
+        return self.annotate(words=WORDS).filter(words=query)
 
     def finished(self) -> Self:
         """Replies that count as said: complete, or stopped with some text."""
@@ -163,6 +236,19 @@ class Message(models.Model):
     finish_reason = models.CharField(max_length=32, blank=True, default="")
     feedback = models.CharField(max_length=4, choices=Feedback, blank=True, default="")
     feedback_comment = models.TextField(blank=True, default="")
+    correction = models.TextField(
+        blank=True, default="", db_default="", help_text="What staff put in the reply's place."
+    )
+    corrected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    corrected_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,  # nobody looks a user's corrections up
+    )
 
     objects = MessageQuerySet.as_manager()
 
@@ -174,7 +260,25 @@ class Message(models.Model):
             models.Index(
                 fields=["session"], condition=Q(status="pending"), name="chat_message_pending"
             ),
+            # What staff filter by, where it is rare.
+            models.Index(
+                fields=["session"], condition=Q(status="failed"), name="chat_message_failed"
+            ),
+            models.Index(
+                fields=["session"], condition=Q(status="stopped"), name="chat_message_stopped"
+            ),
+            models.Index(
+                fields=["session"], condition=Q(feedback="down"), name="chat_message_disliked"
+            ),
+            models.Index(
+                fields=["session"], condition=~Q(correction=""), name="chat_message_corrected"
+            ),
+            models.Index(
+                fields=["session"], condition=~Q(selected_text=""), name="chat_message_passage"
+            ),
+            GinIndex(WORDS, name="chat_message_words"),
         ]
+        permissions = [("correct_message", "Can correct replies")]
         constraints = [
             models.CheckConstraint(
                 name="chat_message_role_known",
@@ -203,6 +307,10 @@ class Message(models.Model):
                 | (~Q(role="assistant") & Q(reply_to__isnull=True)),
             ),
             models.CheckConstraint(
+                name="chat_message_correction_of_replies",
+                condition=Q(correction="") | Q(role="assistant", corrected_at__isnull=False),
+            ),
+            models.CheckConstraint(
                 name="chat_message_question_complete",
                 condition=Q(role="assistant") | Q(status="complete"),
             ),
@@ -215,6 +323,11 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()}: {self.content[:60]}"
+
+    @property
+    def told(self) -> str:
+        """What counts as said: the staff's correction where there is one."""
+        return self.correction or self.content
 
 
 class RateWindow(models.Model):

@@ -134,7 +134,7 @@ def _exchanges(turn: Turn, reply: Message) -> Exchanges:
     messages = Message.objects.filter(session_id=reply.session_id)
     count = settings.CHAT_HISTORY_MESSAGES // 2
     pairs = messages.exchanges_before(reply.id, count)
-    return [(question.content, answer.content) for question, answer in pairs]
+    return [(question.content, answer.told) for question, answer in pairs]
 
 
 # Close --------------------------------------------------------------------------------------

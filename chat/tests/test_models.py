@@ -172,3 +172,41 @@ def test_the_hot_reads_use_the_index_on_session_and_id(session):
 
     for read in (history, page):
         assert "chat_message_of_session" in read.explain()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("servo", {"Servos move joints.", "A servo and a lidar."}),
+        ("servo lidar", {"A servo and a lidar."}),
+        ('"move joints"', {"Servos move joints."}),
+        ('"joints move"', set()),
+        ("servo -lidar", {"Servos move joints."}),
+        ("joints or lidar", {"Servos move joints.", "A servo and a lidar."}),
+        ("'; DROP TABLE chat_message --", set()),
+        ('"unbalanced', set()),
+    ],
+)
+def test_messages_are_found_as_on_the_web(session, words, found):
+    for text in ("Servos move joints.", "A servo and a lidar.", "Neither."):
+        Message.objects.create(session=session, role="user", content=text)
+
+    assert {message.content for message in Message.objects.about(words)} == found
+    assert list(ChatSession.objects.about(words)) == ([session] if found else [])
+
+
+def test_the_search_uses_its_index(session):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    plan = Message.objects.order_by().about("servo").explain()
+
+    assert "chat_message_words" in plan
+
+
+def test_a_text_of_any_length_can_be_stored_and_searched(session):
+    text = " ".join(str(n) for n in range(400_000))
+
+    message = Message.objects.create(session=session, role="user", content=text)
+
+    assert Message.objects.about("12345").get() == message
