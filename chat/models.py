@@ -76,9 +76,9 @@ class ChatSession(models.Model):
     """
 
     class Verdict(models.TextChoices):
-        GOOD = "good"
-        NEEDS_WORK = "needs_work"
-        HARMFUL = "harmful"
+        GOOD = "good", "Good"
+        NEEDS_WORK = "needs_work", "Needs work"
+        HARMFUL = "harmful", "Harmful"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -94,7 +94,7 @@ class ChatSession(models.Model):
         null=True,
         blank=True,
         editable=False,
-        on_delete=models.SET_NULL,
+        on_delete=models.DB_SET_NULL,
         related_name="+",
     )
 
@@ -245,7 +245,7 @@ class Message(models.Model):
         null=True,
         blank=True,
         editable=False,
-        on_delete=models.SET_NULL,
+        on_delete=models.DB_SET_NULL,
         related_name="+",
         db_index=False,  # nobody looks a user's corrections up
     )

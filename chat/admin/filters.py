@@ -1,0 +1,92 @@
+"""By what staff find conversations. Each filter is one look into an index."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.http import HttpRequest
+
+from chat.models import ChatSession, Message, MessageQuerySet
+
+RECENT = 1_000
+
+
+class VerdictFilter(SimpleListFilter):
+    title = "review"
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [("unreviewed", "unreviewed"), *ChatSession.Verdict.choices]
+
+    def queryset(self, request: HttpRequest, sessions: Any) -> Any:
+        if self.value() == "unreviewed":
+            return sessions.unreviewed()
+        return sessions.filter(verdict=self.value()) if self.value() else sessions
+
+
+class ContainsFilter(SimpleListFilter):
+    """Sessions with a message of some kind."""
+
+    choice: str
+
+    def messages(self) -> MessageQuerySet:
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [("yes", self.choice)]
+
+    def queryset(self, request: HttpRequest, sessions: Any) -> Any:
+        if self.value() != "yes":
+            return sessions
+        return sessions.with_message(self.messages())
+
+
+class FailedFilter(ContainsFilter):
+    title, parameter_name, choice = "failures", "failed", "with a failed reply"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.failed()
+
+
+class StoppedFilter(ContainsFilter):
+    title, parameter_name, choice = "stops", "stopped", "with a stopped reply"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.stopped()
+
+
+class DislikedFilter(ContainsFilter):
+    title, parameter_name, choice = "thumbs", "disliked", "with a thumb down"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.disliked()
+
+
+class CorrectedFilter(ContainsFilter):
+    title, parameter_name, choice = "corrections", "corrected", "with a corrected reply"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.corrected()
+
+
+class PassageFilter(ContainsFilter):
+    title, parameter_name, choice = "passages", "passage", "about a selected passage"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.about_a_passage()
+
+
+class ModelFilter(SimpleListFilter):
+    """The models of the most recent messages: all that ever answered would be a scan."""
+
+    title = "model"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
+        recent = Message.objects.order_by("-id").values_list("model", flat=True)[:RECENT]
+        return [(model, model) for model in sorted({*recent, self.value() or ""} - {""})]
+
+    def queryset(self, request: HttpRequest, sessions: Any) -> Any:
+        if not self.value():
+            return sessions
+        return sessions.with_message(Message.objects.filter(model=self.value()))
