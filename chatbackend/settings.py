@@ -195,7 +195,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.postgres",  # indexes for the search of messages
+    "django.contrib.postgres",  # the search of messages
     "django.contrib.staticfiles",
 ]
 # The API gets by without sessions, users and forms, so that none of it runs for a chat turn

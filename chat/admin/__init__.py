@@ -6,3 +6,4 @@ from chat.admin import messages, sessions  # noqa: F401 - they register themselv
 
 admin.site.site_header = admin.site.site_title = "Book chat"
 admin.site.index_title = "Conversations and staff"
+admin.site.enable_nav_sidebar = False  # there are few rooms, and the lists need the width

@@ -1,0 +1,61 @@
+"""manage.py seed_demo: believable conversations."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from chat.models import ChatSession, Message
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def only_ours():
+    ChatSession.objects.all().delete()
+
+
+def seed(capsys, *arguments):
+    call_command("seed_demo", *arguments)
+    return capsys.readouterr()
+
+
+def test_it_adds_so_many_sessions_and_says_so(capsys):
+    out, err = seed(capsys, "--sessions", "300", "--seed", "1")
+
+    messages = Message.objects.count()
+    assert ChatSession.objects.count() == 300
+    assert 4 < messages / 300 < 6
+    assert out == f"Added 300 sessions with {messages} messages.\n"
+    assert err == ""  # no progress bar where nobody watches
+
+
+def test_they_look_like_what_readers_leave(capsys):
+    seed(capsys, "--sessions", "300", "--seed", "1")
+
+    for kind in ("failed", "stopped", "disliked", "about_a_passage"):
+        assert getattr(Message.objects, kind)().exists(), kind
+    reply = Message.objects.replies().latest("id")
+    question = reply.reply_to
+    assert question.session_id == reply.session_id
+    assert (reply.id.int - question.id.int) >> 32 in (0, 1)
+    ages = [timezone.now() - session.updated_at for session in ChatSession.objects.all()]
+    assert timedelta(0) <= min(ages) < timedelta(days=1)
+    assert timedelta(days=88) < max(ages) < timedelta(days=91)
+    newest = ChatSession.objects.first()
+    assert newest.messages.order_by("id").last().finished_at == newest.updated_at
+
+
+def test_the_same_seed_gives_the_same_words_again(capsys):
+    seed(capsys, "--sessions", "20", "--seed", "7")
+    seed(capsys, "--sessions", "20", "--seed", "7")
+
+    texts = list(Message.objects.order_by("id").values_list("content", flat=True))
+    assert ChatSession.objects.count() == 40
+    assert sorted(texts)[::2] == sorted(texts)[1::2]
+
+
+def test_a_number_that_makes_no_sense_is_refused():
+    with pytest.raises(CommandError, match="at least 1"):
+        call_command("seed_demo", "--sessions", "0")
