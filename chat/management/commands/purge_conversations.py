@@ -1,0 +1,47 @@
+"""Delete conversations that nobody has continued for so long (retention)."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from chat.management.arguments import age
+from chat.models import ChatSession
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete sessions, with their messages, whose last activity is longer ago. In batches, each "
+        "a short transaction of its own: it may be stopped at any time and run again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--older-than", type=age, required=True, metavar="AGE", help="90d, 12w, 36h"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
+        parser.add_argument("--batch-size", type=int, default=500, metavar="N")
+
+    def handle(self, **options: Any) -> None:
+        if options["batch_size"] < 1:
+            raise CommandError("--batch-size must be at least 1.")
+        before = timezone.now() - options["older_than"]
+        old = ChatSession.objects.filter(updated_at__lt=before)
+        count = old.count()
+        if options["dry_run"]:
+            self.stdout.write(f"{count} sessions would be deleted, with their messages.")
+            return
+        deleted = 0
+        with tqdm(total=count, unit=" sessions", disable=None) as progress:
+            while keys := list(
+                old.order_by("updated_at", "id").values_list("pk", flat=True)[
+                    : options["batch_size"]
+                ]
+            ):
+                # Asked again: a reader may have come back meanwhile.
+                done, _ = old.filter(pk__in=keys).delete()
+                deleted += done
+                progress.update(done)
+        self.stdout.write(f"Deleted {deleted} sessions with their messages.")

@@ -1,0 +1,158 @@
+"""manage.py export_conversations: questions with their replies, in constant memory."""
+
+import csv
+import io
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from chat import export
+from chat.models import ChatSession, Message
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def only_ours():
+    ChatSession.objects.all().delete()
+
+
+def reply(asked, answer, **columns):
+    return Message.objects.create(
+        session=asked.session, role="assistant", content=answer, reply_to=asked, **columns
+    )
+
+
+def exported(capsys, *arguments):
+    call_command("export_conversations", *arguments)
+    out, err = capsys.readouterr()
+    return out, err
+
+
+def test_each_question_comes_with_its_own_reply_whatever_their_order(capsys):
+    """Two turns side by side: the replies were stored in the other order."""
+    session = ChatSession.objects.create(verdict="good", review_note="Fine.")
+    first, second = (
+        Message.objects.create(session=session, role="user", content=text) for text in ("1?", "2?")
+    )
+    reply(second, "Two.")
+    reply(first, "One.", model="gpt-x", prompt_tokens=3, feedback="down", feedback_comment="No.")
+
+    out, err = exported(capsys)
+
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["question"], row["answer"]) for row in rows] == [("1?", "One."), ("2?", "Two.")]
+    assert rows[0].keys() == export.COLUMNS.keys()
+    assert rows[0]["session_id"] == str(session.pk)
+    assert (rows[0]["model"], rows[0]["prompt_tokens"]) == ("gpt-x", 3)
+    assert (rows[0]["feedback"], rows[0]["feedback_comment"]) == ("down", "No.")
+    assert (rows[0]["verdict"], rows[0]["review_note"]) == ("good", "Fine.")
+    assert datetime.fromisoformat(rows[0]["asked_at"]).tzinfo is not None
+    assert err == "Exported 2 questions.\n"
+
+
+def test_failed_and_unanswered_questions_are_not_left_out(capsys):
+    session = ChatSession.objects.create()
+    failed = Message.objects.create(session=session, role="user", content="Failed?")
+    reply(failed, "", status="failed", error_code="model_timeout")
+
+    row = json.loads(exported(capsys)[0])
+
+    assert (row["status"], row["error_code"], row["answer"]) == ("failed", "model_timeout", "")
+
+
+def test_batches_leave_nothing_out_and_nothing_twice(capsys, monkeypatch):
+    monkeypatch.setattr(export, "BATCH", 3)
+    session = ChatSession.objects.create()
+    for number in range(10):
+        reply(Message.objects.create(session=session, role="user", content=f"{number}"), "x")
+
+    rows = [json.loads(line)["question"] for line in exported(capsys)[0].splitlines()]
+
+    assert rows == [f"{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['=HYPERLINK("http://evil.example")', "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"],
+    ids=["equals", "plus", "minus", "at", "tab", "return"],
+)
+def test_a_spreadsheet_finds_no_formula(capsys, text):
+    asked = Message.objects.create(
+        session=ChatSession.objects.create(), role="user", content=text, selected_text=text
+    )
+    reply(asked, text, feedback="up", feedback_comment=text)
+
+    out, _ = exported(capsys, "--format", "csv")
+
+    (row,) = csv.DictReader(io.StringIO(out, newline=""))
+    for cell in row.values():
+        assert not cell.startswith(export.FORMULA)
+    assert row["question"] == f"'{text}"
+
+
+def test_csv_keeps_quotes_commas_and_lines(capsys):
+    text = 'He said "no", twice:\nno\r\nno; روبوٹ'
+    asked = Message.objects.create(session=ChatSession.objects.create(), role="user", content=text)
+    reply(asked, text)
+
+    (row,) = csv.DictReader(io.StringIO(exported(capsys, "--format", "csv")[0], newline=""))
+
+    assert row["question"] == row["answer"] == text
+
+
+def test_a_period_is_from_then_on_and_before_then(capsys):
+    session = ChatSession.objects.create()
+    now = timezone.now()
+    for days in (3, 2, 1):
+        Message.objects.create(
+            session=session,
+            role="user",
+            content=f"{days} days ago",
+            created_at=now - timedelta(days=days),
+            id=export._id_at(now - timedelta(days=days)),
+        )
+    since = (now - timedelta(days=2)).isoformat()
+    until = (now - timedelta(days=1)).isoformat()
+
+    rows = [json.loads(line) for line in exported(capsys, "--since", since)[0].splitlines()]
+    assert [row["question"] for row in rows] == ["2 days ago", "1 days ago"]
+    rows = [json.loads(line) for line in exported(capsys, "--until", until)[0].splitlines()]
+    assert [row["question"] for row in rows] == ["3 days ago", "2 days ago"]
+
+
+def test_a_file_appears_only_when_it_is_complete(capsys, tmp_path, monkeypatch):
+    asked = Message.objects.create(session=ChatSession.objects.create(), role="user", content="?")
+    reply(asked, "x")
+    file = tmp_path / "out.jsonl"
+
+    exported(capsys, "--output", str(file))
+    complete = file.read_text()
+    monkeypatch.setattr(export, "encode", None)
+    with pytest.raises(TypeError):
+        exported(capsys, "--output", str(file))
+
+    assert json.loads(complete)["question"] == "?"
+    assert file.read_text() == complete
+    assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--since", "yesterday"), "yesterday is no date such as"),
+        (("--output", "/nowhere/x"), "cannot be written: No such file"),
+    ],
+    ids=["date", "file"],
+)
+def test_what_is_wrong_is_said(arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        call_command("export_conversations", *arguments)
+
+
+def test_nothing_to_export_is_an_empty_file_with_its_head(capsys):
+    assert exported(capsys)[0] == ""
+    assert exported(capsys, "--format", "csv")[0] == ",".join(export.COLUMNS) + "\r\n"
