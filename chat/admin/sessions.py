@@ -1,6 +1,9 @@
 """The list of conversations, and judging several at once."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import batched
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -10,17 +13,20 @@ from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Left
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from chat import export
 from chat.admin import filters
 from chat.admin.reading import ReadOnlyAdmin
 from chat.admin.transcript import Transcript
+from chat.database import in_database
 from chat.models import ChatSession, Message
 
 EXCERPT_CHARS = 120
 PAGES_SHOWN = 3
+SESSIONS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,28 @@ def _short(page: str) -> str:
     return address._replace(scheme="", netloc="", query="").geturl() or page
 
 
+def exported(
+    sessions: QuerySet[ChatSession], form: str, content_type: str
+) -> StreamingHttpResponse:
+    """The sessions' questions and replies as a file, sent while it is being read."""
+    keys = list(sessions.values_list("pk", flat=True))
+    header, told = export.FORMATS[form]
+
+    async def content() -> AsyncIterator[str]:
+        yield header
+        for some in batched(keys, SESSIONS_AT_ONCE):
+            questions = Message.objects.questions().filter(session__in=some)
+            after: UUID | None = None
+            # Each batch a short piece of work of its own: a stream holds no connection.
+            while rows := await in_database(partial(export.batch, questions, after)):
+                yield told(rows)
+                after = rows[-1][1]
+
+    response = StreamingHttpResponse(content(), content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="conversations.{form}"'
+    return response
+
+
 class SessionList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         if getattr(request, "without_results", False):  # its queryset alone is wanted
@@ -93,7 +121,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     search_fields = ("messages__content",)  # by `get_search_results`
     search_help_text = 'words, "phrases", -not; or a session\'s whole id'
     sortable_by = ()
-    actions = ("judge_good", "judge_needs_work", "judge_harmful")
+    actions = ("judge_good", "judge_needs_work", "judge_harmful", "export_jsonl", "export_csv")
 
     class Media:
         css = {"all": ["chat/review.css"]}
@@ -170,6 +198,22 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         for session in sessions:
             self.judge(request, session, verdict, session.review_note)
         self.message_user(request, f"Judged as {verdict.label.lower()}: {len(sessions)}.")
+
+    # Taking out -----------------------------------------------------------------------------
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("chat.export_chatsession"))
+
+    @admin.action(description="Export as JSON lines", permissions=["export"])
+    def export_jsonl(
+        self, request: HttpRequest, sessions: QuerySet[ChatSession]
+    ) -> StreamingHttpResponse:
+        return exported(sessions, "jsonl", "application/jsonl")
+
+    @admin.action(description="Export as CSV", permissions=["export"])
+    def export_csv(
+        self, request: HttpRequest, sessions: QuerySet[ChatSession]
+    ) -> StreamingHttpResponse:
+        return exported(sessions, "csv", "text/csv; charset=utf-8")
 
     # Deleting -------------------------------------------------------------------------------
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
