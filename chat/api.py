@@ -268,7 +268,11 @@ def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    if not request.body and any(each["loc"][0] == "body" for each in error.errors):
+    try:
+        is_empty = not request.body
+    except RequestDataTooBig:
+        return problem_response(request, PayloadTooLarge())
+    if is_empty and any(each["loc"][0] == "body" for each in error.errors):
         no_json = request.content_type != "application/json"
         return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
     return problem_response(request, invalid_request(_located(each) for each in error.errors))

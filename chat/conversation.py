@@ -17,7 +17,14 @@ from loguru import logger
 
 from chat import heartbeat, llm, prompts, storage
 from chat.database import in_database
-from chat.errors import AnswerStopped, ChatError, DatabaseUnavailable, InternalError, NotFound
+from chat.errors import (
+    AnswerInProgress,
+    AnswerStopped,
+    ChatError,
+    DatabaseUnavailable,
+    InternalError,
+    NotFound,
+)
 from chat.models import ChatSession, Message
 from chat.turns import Answer, Question, Turn, running
 
@@ -82,16 +89,20 @@ async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> 
     except Exception as error:  # noqa: BLE001 - logged by `_failed`; its reader must not wait
         turn.end(_failed(error))
     finally:
-        if running.get(turn.reply_id) is turn:  # and not already the next attempt at it
-            del running[turn.reply_id]
+        del running[turn.attempt]
 
 
 async def _open(turn: Turn) -> storage.Exchanges:
-    stored = await in_database(lambda: storage.open_turn(turn))
+    try:
+        stored = await in_database(lambda: storage.open_turn(turn))
+    except (AnswerInProgress, DatabaseUnavailable):
+        # Is there somebody who writes it? And was nothing stored, in the last moment?
+        heartbeat.watch()
+        raise
     reply = stored.reply
     turn.session_id, turn.reply_id = reply.session_id, reply.id
     if stored.is_ours:
-        running[turn.reply_id] = turn
+        running[turn.attempt] = turn
         heartbeat.beat()
     else:
         if reply.content:
@@ -220,6 +231,8 @@ async def stop(session_id: UUID) -> bool:
     """
     pending = await in_database(lambda: storage.request_stop(session_id))
     _stop_here(session_id)
+    if pending:
+        heartbeat.watch()  # its worker may be no more, and then nobody stops
     return pending
 
 
@@ -265,9 +278,12 @@ async def give_feedback(session_id: UUID, message_id: UUID, rating: str, comment
 async def delete(session_id: UUID) -> None:
     """Delete a session with its messages; pending answers are stopped. Raises NotFound."""
 
+    tries = itertools.count(1)
+
     def remove() -> None:
+        is_first = next(tries) == 1  # a second try does not know what the first one did
         _, deleted = ChatSession.objects.filter(id=session_id).delete()
-        if not deleted.get("chat.ChatSession"):
+        if is_first and not deleted.get("chat.ChatSession"):
             raise NotFound
 
     _stop_here(session_id)

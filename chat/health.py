@@ -12,10 +12,20 @@ PATIENCE_SECONDS = 4
 async def checks() -> dict[str, str]:
     """Each part by name: `ok`, or what is wrong with it."""
     try:
-        migrated = await in_database(_is_migrated, PATIENCE_SECONDS)
+        writable, migrated = await in_database(_look, PATIENCE_SECONDS)
     except DatabaseUnavailable:
         return {"database": "unavailable", "migrations": "unknown"}
-    return {"database": "ok", "migrations": "ok" if migrated else "missing"}
+    return {
+        "database": "ok" if writable else "read-only",
+        "migrations": "ok" if migrated else "missing",
+    }
+
+
+def _look() -> tuple[bool, bool]:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        writable = cursor.fetchone() == ("off",)
+    return writable, _is_migrated()
 
 
 def _is_migrated() -> bool:

@@ -8,7 +8,9 @@ The beat ends where there is nothing to do, so that an idle service leaves its d
 """
 
 import asyncio
+import contextvars
 import time
+from uuid import UUID
 
 from loguru import logger
 
@@ -36,7 +38,8 @@ def beat() -> None:
     """Make sure that this process beats while turns are running."""
     global _beating  # noqa: PLW0603 - the one task of this process
     if _beating is None or _beating.done() or _beating.get_loop() is not asyncio.get_running_loop():
-        _beating = asyncio.create_task(_beat())
+        # In a context of its own: it speaks for no request.
+        _beating = asyncio.create_task(_beat(), context=contextvars.Context())
 
 
 def watch() -> None:
@@ -47,7 +50,7 @@ def watch() -> None:
 
 
 async def _beat() -> None:
-    global _steady_since  # noqa: PLW0603
+    global _steady_since, _watch_until  # noqa: PLW0603
     _steady_since = time.monotonic()
     while running or time.monotonic() < _watch_until:
         await asyncio.sleep(BEAT_SECONDS)
@@ -55,6 +58,8 @@ async def _beat() -> None:
             await _once()
         except DatabaseUnavailable:
             _steady_since = time.monotonic()
+            if _watch_until:  # what there was to look for is still to be found
+                _watch_until = _steady_since + WATCH_SECONDS
         except Exception as error:  # noqa: BLE001 - the next beat may do
             logger.opt(exception=error).error("The beat failed")
 
@@ -73,7 +78,7 @@ async def _once() -> None:
     for turn, _ in to_save:
         turn.saved_at = begin
     for turn in turns:
-        if turn.reply_id not in wanted:
+        if turn.attempt not in wanted:
             turn.stop()
 
 
@@ -81,9 +86,9 @@ def _is_due(turn: Turn, now: float) -> bool:
     return now - turn.saved_at >= (SAVE_SECONDS if turn.unsaved else SAVE_SILENT_SECONDS)
 
 
-def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[object]:
+def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[UUID]:
     if to_save:
         storage.save(to_save)
     if time.monotonic() - _steady_since > STEADY_SECONDS:
         storage.give_up(GIVEN_UP_AFTER_SECONDS)
-    return set(storage.wanted(turns)) if turns else set()
+    return storage.wanted(turns) if turns else set()

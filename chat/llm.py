@@ -7,6 +7,7 @@ cost.
 """
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -33,7 +34,6 @@ from chat.errors import (
 GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
 PATH = "/chat/completions"
 TRIES = 3
-STOPPED = "stopped"  # what a call is cancelled with when its reader wants no more of it
 FIRST_PAUSE_SECONDS = 0.3
 # Longer than this no reader should wait for a second try; they are told when to come back.
 LONGEST_PAUSE_SECONDS = 3
@@ -234,6 +234,8 @@ async def _persistently(
                         raise
                 await asyncio.sleep(pause)
     except TimeoutError as error:
+        line = logger.bind(provider=provider.name, model=provider.model)
+        line.error("Model call failed: its time is up")
         raise ModelTimeout(f"{provider.name} did not answer in time") from error
     raise AssertionError("unreachable")  # pragma: no cover
 
@@ -248,12 +250,9 @@ async def _logged(provider: Provider, prompt: Prompt, listener: _Listener | None
         duration_ms = round((time.monotonic() - begin) * 1000)
         line.bind(duration_ms=duration_ms, outcome=error.code).error("Model call failed: {}", error)
         raise
-    except asyncio.CancelledError as cut:
+    except asyncio.CancelledError:  # its reader has stopped it, or its time is up
         duration_ms = round((time.monotonic() - begin) * 1000)
-        if cut.args == (STOPPED,):
-            line.bind(duration_ms=duration_ms, outcome="stopped").info("Model call stopped")
-        else:
-            line.bind(duration_ms=duration_ms, outcome="cut off").error("Model call took too long")
+        line.bind(duration_ms=duration_ms, outcome="cut off").info("Model call")
         raise
     line.bind(
         duration_ms=completion.latency_ms,
@@ -282,7 +281,7 @@ async def _ask(provider: Provider, prompt: Prompt, listener: _Listener | None) -
         raise translated(error) from error
     except httpx2.HTTPError as error:  # which the SDK does not translate within a stream
         raise ModelUnavailable(f"broken off: {type(error).__name__}") from error
-    except ValueError as error:  # a body that claims to be JSON and is not
+    except (ValueError, RecursionError) as error:  # a body that claims to be JSON and is not
         raise ModelUnavailable("the answer is not JSON") from error
     return _read(answer, provider, round((time.monotonic() - begin) * 1000))
 
@@ -389,5 +388,7 @@ def _retry_after(error: openai.APIStatusError) -> int:
     try:
         seconds = float(error.response.headers.get("retry-after", ""))
     except ValueError:
+        return RETRY_AFTER_SECONDS
+    if math.isnan(seconds):
         return RETRY_AFTER_SECONDS
     return int(min(max(seconds + 0.999, 1), 3600))

@@ -33,6 +33,8 @@ WEB_ADDRESS = TypeAdapter(HttpUrl)
 
 def web_address(value: str) -> str:
     """Checked as an address, kept as it was sent."""
+    if not value.isprintable():
+        raise ValueError("Must be an http:// or https:// address")
     try:
         WEB_ADDRESS.validate_python(value)
     except ValidationError as error:
@@ -62,7 +64,7 @@ Passage = Annotated[
 ]
 PageUrl = Annotated[
     str,
-    StringConstraints(max_length=2048),
+    StringConstraints(strip_whitespace=True, max_length=2048),
     AfterValidator(web_address),
     BeforeValidator(storable),
     Field(json_schema_extra={"pattern": "^https?://"}),

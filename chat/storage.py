@@ -18,6 +18,7 @@ from django.utils import timezone
 from loguru import logger
 
 from chat import limits
+from chat.database import check_still_wanted
 from chat.errors import AnswerInProgress, IdempotencyKeyReused, Interrupted, NotFound
 from chat.models import ChatSession, Message
 from chat.turns import Turn
@@ -49,18 +50,32 @@ def open_turn(turn: Turn) -> Opened:
     Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited or
     BudgetExhausted; nothing is stored then.
     """
+    if mine := _stored_before(turn):
+        return mine
     twin = _twin(turn)
     if twin is not None and twin.status != Message.Status.FAILED:
-        return _stored(turn, twin)
+        return _stored(twin)
     with transaction.atomic():
         # This locks the session, so that simultaneous twins are looked at one after the other.
         ChatSession.objects.touch(twin.session_id if twin else turn.session_id)
         twin = _twin(turn)
         if twin is not None and twin.status != Message.Status.FAILED:
-            return _stored(turn, twin)
+            return _stored(twin)
         limits.admit(turn.question.client)
         reply = _begin_again(turn, twin) if twin else _begin(turn)
-        return Opened(reply, _exchanges(turn, reply))
+        opened = Opened(reply, _exchanges(turn, reply))
+        check_still_wanted()
+        return opened
+
+
+def _stored_before(turn: Turn) -> Opened | None:
+    """What an earlier run of this work has stored, whose connection broke right after it."""
+    if not turn.was_tried:
+        turn.was_tried = True
+        return None
+    reply = Message.objects.pending().filter(attempt=turn.attempt, session_id=turn.session_id)
+    found = reply.first()
+    return Opened(found, _exchanges(turn, found)) if found else None
 
 
 def _twin(turn: Turn) -> Message | None:
@@ -79,11 +94,9 @@ def _twin(turn: Turn) -> Message | None:
     return Message.objects.filter(session_id=earlier.session_id, reply_to=earlier).first()
 
 
-def _stored(turn: Turn, reply: Message) -> Opened:
+def _stored(reply: Message) -> Opened:
     if reply.status != Message.Status.PENDING:
         return Opened(reply, [], is_ours=False)
-    if reply.attempt == turn.attempt:  # stored by us a moment ago; the connection broke after it
-        return Opened(reply, _exchanges(turn, reply))
     raise AnswerInProgress(retry_after=LOOK_AGAIN_SECONDS)
 
 
@@ -143,12 +156,16 @@ def close_turn(turn: Turn, at: datetime, tokens: int, **columns: object) -> None
 
     Whoever has given the reply up in the meantime was wrong: it is here.
     """
+    replies = Message.objects.filter(session_id=turn.session_id, id=turn.reply_id)
+    ours = replies.filter(attempt=turn.attempt)
+    end = {"error_code": "", "first_token_ms": turn.first_token_ms} | columns
     with transaction.atomic():
-        replies = Message.objects.filter(session_id=turn.session_id, id=turn.reply_id)
-        ours = replies.filter(UNFINISHED, attempt=turn.attempt)
-        end = {"error_code": "", "first_token_ms": turn.first_token_ms} | columns
-        if ours.update(finished_at=at, **end):
-            ChatSession.objects.filter(id=turn.session_id).update(updated_at=at)
+        # The session first, as a deletion locks it and then its messages.
+        ChatSession.objects.filter(id=turn.session_id).update(updated_at=at)
+        written = ours.filter(UNFINISHED).update(finished_at=at, **end)
+        # Used is used, also by an answer that was deleted or taken over meanwhile; but an earlier
+        # run of this work has counted it.
+        if written or not ours.exists():
             limits.spend(tokens, at)
 
 
@@ -171,19 +188,21 @@ def save(texts: Iterable[tuple[Turn, str]]) -> None:
         cursor.execute(SAVE, [list(column) for column in zip(*rows, strict=True)])
 
 
-def wanted(turns: Iterable[Turn]) -> set[UUID]:
-    """Of these turns, the replies that are still to be written: nobody has asked to stop them,
+def wanted(turns: list[Turn]) -> set[UUID]:
+    """Of these turns, the attempts that are still to be written: nobody has asked to stop them,
     deleted them, or taken them over.
     """
-    of = {turn.reply_id: turn for turn in turns}
-    replies = Message.objects.filter(
+    sessions = {turn.session_id for turn in turns}
+    attempts = [turn.attempt for turn in turns]
+    replies = [turn.reply_id for turn in turns]
+    theirs = Message.objects.filter(
         UNFINISHED,
-        session_id__in={turn.session_id for turn in of.values()},
-        id__in=of,
+        session_id__in=sessions,
+        id__in=replies,
+        attempt__in=attempts,
         stop_requested=False,
     )
-    attempts = replies.values_list("id", "attempt")
-    return {reply_id for reply_id, attempt in attempts if attempt == of[reply_id].attempt}
+    return {attempt for attempt in theirs.values_list("attempt", flat=True) if attempt}
 
 
 def request_stop(session_id: UUID) -> bool:

@@ -87,6 +87,7 @@ class Turn:
             self.session_id = question.sessions_of_key()[0]
         self.question_id, self.reply_id = time_ordered_ids(2)
         self.attempt = uuid4()
+        self.was_tried = False  # to be stored
         self.began = time.monotonic()
         self.first_token_ms: int | None = None
         self.outcome: Answer | ChatError | None = None
@@ -115,7 +116,7 @@ class Turn:
     def stop(self) -> None:
         """End the call to the model, if it is still running; what was said so far is kept."""
         if self._asking:
-            self._asking.cancel(llm.STOPPED)
+            self._asking.cancel()
 
     def end(self, outcome: Answer | ChatError) -> None:
         self.outcome = outcome
@@ -155,4 +156,4 @@ class Turn:
         return self.outcome
 
 
-running: dict[UUID, Turn] = {}  # by the reply's id; of this process
+running: dict[UUID, Turn] = {}  # by their attempts; of this process

@@ -142,10 +142,14 @@ async def limited(scope: Scope, receive: Receive) -> Receive:
 
 
 def replay(event: Event, receive: Receive) -> Receive:
-    """`receive`, with `event` first."""
+    """`receive`, with `event` first; what is left of a body is dropped."""
     waiting = [event]
 
     async def replayed() -> Event:
-        return waiting.pop() if waiting else await receive()
+        if waiting:
+            return waiting.pop()
+        while (following := await receive())["type"] == "http.request":
+            pass
+        return following
 
     return replayed

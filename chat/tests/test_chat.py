@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import httpx2
+import psycopg
 import pytest
 from django.db import transaction
 
@@ -274,23 +275,21 @@ def test_many_requests_over_one_connection_are_all_answered(server, model: Scrip
             assert client.post("/chat", json={"message": f"{number}"}).status_code == 200
 
 
-@pytest.mark.usefixtures("stored")
-def test_no_database_connection_is_held_while_300_readers_wait(serve, model: ScriptedModel):
-    server = serve(LLM_TIMEOUT_SECONDS="60")
+def test_no_database_connection_is_held_while_300_readers_wait(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="60")
     model.says(Reply("At last.", hold=True))
 
     async def everyone() -> tuple[set[int], int, int]:
         limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(
-            base_url=server.base_url, timeout=30, limits=limits
-        ) as client:
+        base_url = server.base_url
+        async with httpx2.AsyncClient(base_url=base_url, timeout=60, limits=limits) as client:
             asking = [
                 asyncio.create_task(client.post("/chat", json={"message": str(number)}))
                 for number in range(300)
             ]
             try:
                 await asyncio.to_thread(model.wait_for_requests, 300)
-                found = await asyncio.to_thread(idle_connections)
+                found = await asyncio.to_thread(idle_connections, cluster.url())
             finally:
                 model.release()
             return {answer.status_code for answer in await asyncio.gather(*asking)}, *found
@@ -302,22 +301,18 @@ def test_no_database_connection_is_held_while_300_readers_wait(serve, model: Scr
     assert busy == 0
 
 
-def idle_connections() -> tuple[int, int]:
-    """How many connections the servers hold, and how many of them are at work.
+def idle_connections(url: str) -> tuple[int, int]:
+    """How many connections the server holds, and how many of them are at work.
 
     They are for a moment when partial answers are saved, hence the second looks.
     """
-    from django.db import connection
-
     for _ in range(50):
-        with connection.cursor() as cursor:
-            cursor.execute(
+        with psycopg.connect(url) as connection:
+            connections, busy = connection.execute(
                 "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid() "
                 "AND backend_type = 'client backend'"
-            )
-            connections, busy = cursor.fetchone()
-        connection.close()
+            ).fetchone()
         if not busy:
             break
         time.sleep(0.05)
