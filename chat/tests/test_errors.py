@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from uuid import uuid4
 
 import httpx2
@@ -271,3 +272,59 @@ def test_a_request_that_is_no_http_does_not_hurt(server):
         sock.recv(1000)
 
     assert httpx2.get(f"{server.base_url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/chat", "/nowhere"])
+def test_a_body_of_any_size_is_too_large_and_no_more(client, path):
+    answer = client.post(
+        path,
+        content=b"x" * 8_000_000,
+        headers={"Content-Type": "application/json", "Origin": "http://localhost:3000"},
+    )
+
+    assert answer.status_code == (413 if path == "/chat" else 404)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def test_a_large_body_beside_another_mistake_is_too_large(client):
+    answer = client.post("/chat/zz/stop", content=b"x" * 1_000_000)
+
+    check_problem(answer, 413, "payload_too_large")
+
+
+def test_a_head_without_end_is_cut_off(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ")
+        with suppress(OSError):
+            for _ in range(100):
+                sock.sendall(b"x" * 10_000)
+        answer = b""
+        with suppress(OSError):
+            while data := sock.recv(1000):
+                answer += data
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_page_is_not_posted_to(client):
+    check_problem(client.post("/"), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("https://book.example/a?b#c", 200),
+        ("  https://book.example/\n", 200),
+        ("https://book.example/\x07", 422),
+        ("https://book.example/ \n x", 422),
+    ],
+    ids=["plain", "blanks-around", "control", "line-inside"],
+)
+def test_an_address_is_kept_without_blanks_and_has_no_control_characters(client, sent, status):
+    answer = client.post("/chat", json={"message": "?", "page_url": sent})
+
+    assert answer.status_code == status
+    if status == 200:
+        history = client.get(f"/chat/{answer.json()['session_id']}").json()
+        assert history["messages"][0]["page_url"] == sent.strip()

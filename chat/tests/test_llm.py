@@ -8,7 +8,13 @@ import openai
 import pytest
 
 from chat import llm
-from chat.errors import ChatError, ModelMisconfigured, ModelTimeout, ModelUnavailable
+from chat.errors import (
+    ChatError,
+    ModelMisconfigured,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
 from chat.tests.scripted_model import Reply, ScriptedModel, refusal
 
 PROMPT = [
@@ -223,4 +229,22 @@ def test_without_a_model_nobody_is_asked(settings):
     settings.OPENAI_API_KEY = ""
 
     with pytest.raises(ModelMisconfigured):
+        complete()
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "1e999", "Mon, 23 Nov 2026 12:00:00 GMT", ""])
+def test_a_retry_after_of_any_kind_is_understood_or_left(model, ask_llm, said):
+    model.says(refusal(429, retry_after=said))
+
+    with pytest.raises(ModelRateLimited) as refused:
+        complete()
+
+    assert 1 <= refused.value.retry_after <= 3600
+
+
+def test_an_answer_nested_beyond_all_measure_is_garbage(model, ask_llm, monkeypatch):
+    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    model.says(Reply(body=b"[" * 200_000))
+
+    with pytest.raises(ModelUnavailable):
         complete()

@@ -147,3 +147,13 @@ def test_levels_of_other_libraries_are_kept(log):
     assert "a worker" in told
     assert "between" in told
     assert "a request" not in told
+
+
+@pytest.mark.parametrize("around", ["{}", "/chat/{}undefined", "s{}_", "{}{}"])
+def test_an_id_is_shortened_whatever_stands_around_it(around):
+    session = str(uuid4())
+
+    told = logs.scrub(around.format(session, session))
+
+    assert session[:8] in told
+    assert session[9:] not in told

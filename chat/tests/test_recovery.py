@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
@@ -12,15 +14,16 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import OperationalError, connection
+from django.utils import timezone
 from loguru import logger
 
 from chat import conversation, heartbeat, llm, storage
 from chat.database import threads
-from chat.models import Message
+from chat.models import ChatSession, DailyTokens, Message
 from chat.tests.scripted_model import Reply
 from chat.tests.streams import kinds, stream, streaming, text_of
 from chat.tests.waiting import eventually
-from chat.turns import Question, running
+from chat.turns import Question, Turn, running
 
 WHOLE = ["start", "text-start", "text-delta", "text-end", "finish", "[DONE]"]
 
@@ -277,3 +280,150 @@ def test_streams_end_with_the_answer_they_began(client, model):
         texts = {text_of(each.result()) for each in asked}
 
     assert texts == {"Same for all."}
+
+
+# What an attack found -----------------------------------------------------------------------
+@pytest.fixture
+def locked(cluster):
+    """Locks a session's row for as long as it lasts, as another transaction may."""
+
+    @contextmanager
+    def locking(session):
+        with psycopg.connect(cluster.url()) as other:
+            other.execute("SELECT FROM chat_session WHERE id = %s FOR UPDATE", [session])
+            yield
+
+    return locking
+
+
+def test_who_was_told_that_nothing_was_stored_was_told_the_truth(serve, cluster, locked, model):
+    server = serve(DATABASE_URL=cluster.url())
+    session, key = str(uuid4()), {"Idempotency-Key": str(uuid4())}
+    server.client.post("/chat", json={"message": "Before?", "session_id": session})
+    body = {"message": "During?", "session_id": session}
+
+    with locked(session):
+        refused = server.client.post("/chat", json=body, headers=key)
+    time.sleep(0.5)
+    messages = server.client.get(f"/chat/{session}").json()["messages"]
+    again = server.client.post("/chat", json=body, headers=key)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+    assert [message["content"] for message in messages][::2] == ["Before?"]
+    assert again.status_code == 200
+
+
+@pytest.mark.parametrize("look", ["retry", "stop"])
+def test_whoever_looks_has_killed_workers_replies_given_up(serve, stored, model, look):
+    """Also where no worker started lately, and all of them are idle."""
+    server = serve()
+    session, key = str(uuid4()), {"Idempotency-Key": str(uuid4())}
+    body = {"message": "Once?", "session_id": session}
+    server.client.post("/chat", json=body, headers=key)
+    reply = Message.objects.filter(session_id=session, role="assistant")
+    time.sleep(heartbeat.WATCH_SECONDS + 2)  # the workers have looked, and found nothing
+    long_ago = timezone.now() - timedelta(minutes=5)
+    reply.update(status="pending", content="", beat_at=long_ago, attempt=uuid4())
+
+    if look == "retry":
+        assert server.client.post("/chat", json=body, headers=key).status_code == 409
+    else:
+        assert server.client.post(f"/chat/{session}/stop").status_code == 202
+
+    eventually(lambda: reply.get(status="failed", error_code="interrupted"), 30)
+
+
+def test_a_database_that_was_read_only_is_used_again(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), WEB_CONCURRENCY="1", LLM_TIMEOUT_SECONDS="30")
+    session = str(uuid4())
+    model.says(Reply("Precious.", hold=True))
+
+    def read_only(value):
+        with psycopg.connect(cluster.url(), autocommit=True) as connection:
+            connection.execute(
+                f"ALTER DATABASE chatbackend SET default_transaction_read_only={value}"
+            )
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+
+    with ThreadPoolExecutor(1) as pool:
+        body = {"message": "?", "session_id": session}
+        asking = pool.submit(server.client.post, "/chat", json=body)
+        model.wait_for_requests(1)
+        read_only("on")
+        model.release()
+        told = asking.result()
+        refused = server.client.post("/chat", json={"message": "?"})
+        unready = server.client.get("/health/ready")
+    with psycopg.connect(cluster.url(), autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute("ALTER DATABASE chatbackend RESET default_transaction_read_only")
+
+    assert told.json()["response"] == "Precious."
+    assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+    assert (unready.status_code, unready.json()["checks"]["database"]) == (503, "read-only")
+    reply = eventually(lambda: (r := reply_of(server, session))["status"] == "complete" and r, 20)
+    assert reply["content"] == "Precious."
+    assert server.client.post("/chat", json={"message": "?"}).status_code == 200
+
+
+@pytest.mark.usefixtures("stored")
+def test_opening_twice_is_opening_once(monkeypatch, settings):
+    """As when a connection breaks right after the commit; also at the edge of the limit."""
+    settings.CHAT_RATE = (1, 3600)
+
+    async def made():
+        return Turn(Question("?", client=f"client {uuid4()}", session_id=uuid4()))
+
+    turn = asyncio.run(made())
+    first, second = storage.open_turn(turn), storage.open_turn(turn)
+
+    assert first.reply.id == second.reply.id
+    assert second.is_ours
+    assert Message.objects.filter(session_id=turn.session_id).count() == 2
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_a_deleted_answer_has_used_is_counted_once(settings):
+    settings.CHAT_DAILY_TOKEN_BUDGET = 10**9
+    DailyTokens.objects.all().delete()
+
+    async def made():
+        return Turn(Question("?", session_id=uuid4()))
+
+    deleted, kept = asyncio.run(made()), asyncio.run(made())
+    for turn in (deleted, kept):
+        storage.open_turn(turn)
+    ChatSession.objects.filter(id=deleted.session_id).delete()
+    now = timezone.now()
+    storage.close_turn(deleted, now, 7, status="stopped", content="Some.")
+    for _ in range(2):  # the connection broke after the first
+        storage.close_turn(kept, now, 100, status="complete", content="All.")
+
+    assert DailyTokens.objects.get().tokens == 107
+
+
+def test_deleting_does_not_deadlock_with_the_stop_it_causes(serve, cluster, model):
+    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="30", CHAT_RATE="")
+    model.says(Reply("One two.", hold_after=1))
+
+    def ask(session):
+        with suppress(httpx2.TransportError):
+            server.client.post(
+                "/chat", json={"message": "?", "session_id": session, "stream": True}
+            )
+
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(10):
+            session, asked = str(uuid4()), len(model.requests)
+            asking = [pool.submit(ask, session) for _ in range(6)]
+            model.wait_for_requests(asked + 6)
+            assert server.client.delete(f"/chat/{session}").status_code == 204
+            for each in asking:
+                each.result()
+
+    with psycopg.connect(cluster.url()) as connection:
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert connection.execute(deadlocks).fetchone() == (0,)
