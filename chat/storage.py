@@ -184,6 +184,7 @@ WHERE reply.session_id = saved.session_id AND reply.id = saved.id
 def save(texts: Iterable[tuple[Turn, str]]) -> None:
     """Write what was said so far, and that these turns are alive. One statement."""
     rows = [(turn.session_id, turn.reply_id, turn.attempt, text) for turn, text in texts]
+    rows.sort(key=lambda row: row[1])  # in the order in which a deletion locks them
     with connection.cursor() as cursor:
         cursor.execute(SAVE, [list(column) for column in zip(*rows, strict=True)])
 
