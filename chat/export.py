@@ -11,16 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.core.serializers.json import DjangoJSONEncoder
-
 from chat.models import Message, MessageQuerySet, uuid7
+from chat.schemas import encode
 
 BATCH = 2_000
 # An id is made a moment before its row's time.
 LEEWAY = timedelta(minutes=1)
 # A spreadsheet takes a cell that begins so for a formula, which may send the sheet elsewhere.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-encode = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 # Column by column: what it is called, and where it is found from the question on.
 COLUMNS: dict[str, str] = {

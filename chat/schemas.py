@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from ninja import Field, Schema
 from pydantic import (
     AfterValidator,
@@ -15,6 +16,9 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+
+# What is not answered by ninja is written as ninja writes it, times above all.
+encode = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def storable(value: object) -> object:

@@ -9,12 +9,12 @@ where it failed. https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
 import asyncio
 from collections.abc import AsyncIterator
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.http import StreamingHttpResponse
 from loguru import logger
 
 from chat.errors import ChatError, InternalError
 from chat.problems import PROBLEMS, told
+from chat.schemas import encode
 from chat.turns import Answer, Turn
 
 CONTENT_TYPE = "text/event-stream"
@@ -24,8 +24,6 @@ KEEPALIVE_SECONDS = 10
 KEEPALIVE = b": keepalive\n\n"
 DONE = b"data: [DONE]\n\n"
 TEXT_ID = "text"
-# The encoder of the JSON answers, so that times are written alike.
-encode = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",

@@ -99,7 +99,7 @@ class Turn:
         self._asking: asyncio.Task[llm.Completion] | None = None
 
     # Said by the model ----------------------------------------------------------------------
-    async def ask(self, prompt: list[dict[str, str]], streaming: bool) -> llm.Completion | None:
+    async def ask(self, prompt: llm.Prompt, streaming: bool) -> llm.Completion | None:
         """The model's answer; None when it was stopped. Raises what `llm.complete` raises."""
         heard = self.say if streaming else None
         self._asking = asyncio.create_task(llm.complete(prompt, heard))
@@ -134,8 +134,8 @@ class Turn:
         self._taken = len(self._pieces)
         return words
 
-    async def changed(self, seconds: float) -> bool:
-        """Wait until more is said or the turn ends, for at most `seconds`; whether it did."""
+    async def changed(self, seconds: float | None = None) -> bool:
+        """Wait until more is said or the turn ends, `seconds` at most; whether it did."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -148,9 +148,7 @@ class Turn:
     async def answer(self) -> Answer:
         """Wait for the end. Raises the error that the turn ended with."""
         while self.outcome is None:
-            await self._changed.wait()
-            if self.outcome is None:
-                self._changed.clear()
+            await self.changed()
         if isinstance(self.outcome, ChatError):
             raise self.outcome
         return self.outcome

@@ -8,10 +8,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from chat.admin.reading import ReadOnlyAdmin
+from chat.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
 from chat.models import Message
 
-EXCERPT_CHARS = 120
 INTERNAL = ("session", "idempotency_key", "fingerprint", "attempt", "beat_at", "stop_requested")
 
 

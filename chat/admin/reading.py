@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 MOST_COUNTED = 1_000
+EXCERPT_CHARS = 120
 
 
 class CappedPaginator(Paginator):

@@ -19,12 +19,11 @@ from django.utils.safestring import SafeString
 
 from chat import export
 from chat.admin import filters
-from chat.admin.reading import ReadOnlyAdmin
+from chat.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
 from chat.admin.transcript import Transcript
 from chat.database import in_database
 from chat.models import ChatSession, Message
 
-EXCERPT_CHARS = 120
 PAGES_SHOWN = 3
 SESSIONS_AT_ONCE = 500
 

@@ -11,6 +11,7 @@ from chat.tests.scripted_model import Reply
 from chat.tests.streams import kinds, stream, streaming, text_of
 from chat.tests.waiting import eventually
 
+anywhere = pytest.mark.parametrize("here", [True, False], ids=["same-worker", "other-worker"])
 STOPPED = ["text-delta", "text-end", "abort", "[DONE]"]
 
 
@@ -30,7 +31,7 @@ def asked_in_vain(client, session):
     return asking
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["same-worker", "other-worker"])
+@anywhere
 def test_a_stop_ends_the_stream_and_the_call_within_two_seconds(two_hosts, model, here):
     one, other = two_hosts
     session = str(uuid4())
@@ -56,7 +57,7 @@ def test_a_stop_ends_the_stream_and_the_call_within_two_seconds(two_hosts, model
     assert reply["error_code"] is None
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["same-worker", "other-worker"])
+@anywhere
 def test_a_stopped_plain_request_without_text_says_so(two_hosts, model, here):
     one, other = two_hosts
     session = str(uuid4())
@@ -139,7 +140,7 @@ def test_a_stopped_answer_with_text_is_history_and_one_without_is_not(client, mo
     assert told == ["Late?", "One two ", "And now?"]
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["same-worker", "other-worker"])
+@anywhere
 def test_deleting_a_session_stops_its_pending_answer(two_hosts, model, here):
     one, other = two_hosts
     session = str(uuid4())

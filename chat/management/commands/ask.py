@@ -16,9 +16,6 @@ from chat.problems import invalid_request, told
 from chat.schemas import ChatRequest
 from chat.turns import Question, Turn
 
-LONGEST_SILENCE_SECONDS = 3600
-INTERRUPTED = 130
-
 
 class Command(BaseCommand):
     help = (
@@ -42,8 +39,6 @@ class Command(BaseCommand):
             asyncio.run(self.ask(question))
         except ChatError as error:
             raise CommandError(told(error)) from error
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
 
     async def ask(self, question: Question) -> None:
         beginning = asyncio.create_task(conversation.begin(question, streaming=True))
@@ -63,7 +58,7 @@ class Command(BaseCommand):
 
     async def tell(self, turn: Turn) -> None:
         while turn.outcome is None:
-            await turn.changed(LONGEST_SILENCE_SECONDS)
+            await turn.changed()
             self.stdout.write(turn.take(), ending="")
             self.stdout.flush()
         if turn.text:
