@@ -8,6 +8,7 @@ before anything is served.
 import os
 import warnings
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -157,6 +158,23 @@ def rate(name: str, default: str) -> tuple[int, int] | None:
     return read(name, cast(default), cast)
 
 
+def prices(name: str) -> tuple[Decimal, Decimal] | None:
+    return read(name, None, lambda raw: price_pair(name, raw))
+
+
+def price_pair(name: str, raw: str) -> tuple[Decimal, Decimal]:
+    """`0.40,1.60`: what a million tokens cost as input and as output."""
+    try:
+        found = [Decimal(part.strip()) for part in raw.split(",")]
+    except InvalidOperation:
+        found = []
+    if len(found) != 2 or not all(price.is_finite() and 0 <= price < 10**6 for price in found):
+        raise ValueError(
+            f"{name} must look like 0.40,1.60 (a million tokens' price as input, as output)."
+        )
+    return found[0], found[1]
+
+
 # What this service is -----------------------------------------------------------------------
 EMBEDDED = switch("EMBEDDED")
 DEBUG = switch("DEBUG")
@@ -182,6 +200,7 @@ GEMINI_API_KEY = text("GEMINI_API_KEY")
 GEMINI_MODEL = text("GEMINI_MODEL", "gemini-2.5-flash-lite")
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", 60)
 LLM_MAX_OUTPUT_TOKENS = whole_number("LLM_MAX_OUTPUT_TOKENS", 1024, at_most=1_000_000)
+LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
 
 # Django -------------------------------------------------------------------------------------
 ROOT_URLCONF = "chatbackend.urls"

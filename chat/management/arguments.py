@@ -4,7 +4,10 @@ import re
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 
-AGE = re.compile(r"([1-9][0-9]{0,5})([hdw])")
+from chat.prices import Prices
+from chatbackend.settings import price_pair
+
+AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -25,3 +28,11 @@ def age(text: str) -> timedelta:
         raise ArgumentTypeError(f"{text} is no age such as 90d, 12w or 36h")
     number, unit = found.groups()
     return timedelta(**{UNITS[unit]: int(number)})
+
+
+def prices(text: str) -> Prices:
+    """`0.40,1.60`: what a million tokens cost as input and as output."""
+    try:
+        return price_pair("the price", text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

@@ -93,6 +93,7 @@ def test_a_session_that_is_continued_meanwhile_stays(capsys, monkeypatch):
         (),
         ("--older-than", "0d"),
         ("--older-than", "90"),
+        ("--older-than", "999999w"),
         ("--older-than", "1d", "--batch-size", "0"),
     ],
     ids=["no-age", "zero", "no-unit", "batch"],

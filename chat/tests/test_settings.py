@@ -59,6 +59,9 @@ def test_production_settings_are_usable_and_pass_the_deployment_checks():
         ({"FRONTEND_URL": "book.example"}, {"chat.E001"}),
         ({"ALLOWED_HOSTS": "http://book.example"}, {"chat.E001"}),
         ({"CHAT_RATE": "often"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "0.40"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "cheap,dear"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "-1,NaN"}, {"chat.E001"}),
         ({"OPENAI_BASE_URL": "localhost:1"}, {"chat.E001", "chat.W001"}),
     ],
 )
