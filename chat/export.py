@@ -7,16 +7,13 @@ before ended, so that no cursor, transaction or connection lasts as long as the 
 import csv
 import io
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chat.models import Message, MessageQuerySet, uuid7
+from chat.models import MessageQuerySet
 from chat.schemas import encode
 
 BATCH = 2_000
-# An id is made a moment before its row's time.
-LEEWAY = timedelta(minutes=1)
 # A spreadsheet takes a cell that begins so for a formula, which may send the sheet elsewhere.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,20 +44,6 @@ COLUMNS: dict[str, str] = {
 }
 
 type Row = tuple[Any, ...]
-
-
-def asked(since: datetime | None = None, until: datetime | None = None) -> MessageQuerySet:
-    """The questions from `since` on and before `until`, found by their ids, which tell the time."""
-    questions = Message.objects.questions()
-    if since:
-        questions = questions.filter(id__gte=_id_at(since - LEEWAY), created_at__gte=since)
-    if until:
-        questions = questions.filter(id__lt=_id_at(until + LEEWAY), created_at__lt=until)
-    return questions
-
-
-def _id_at(moment: datetime) -> UUID:
-    return uuid7(int(moment.timestamp() * 1000) << 42)
 
 
 def batch(questions: MessageQuerySet, after: UUID | None) -> list[Row]:

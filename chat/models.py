@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -14,6 +15,8 @@ from django.db.models import Exists, Func, OuterRef, Q
 from django.utils import timezone
 
 SEARCHED_AT_ONCE = 10_000
+# An id is made a moment before its row's time.
+LEEWAY_MS = 60_000
 
 
 class Words(Func):
@@ -58,6 +61,18 @@ def uuid7(stamp: int) -> UUID:
 
 def time_ordered_id() -> UUID:
     return time_ordered_ids(1)[0]
+
+
+def ids_around(since: datetime | None, until: datetime | None) -> tuple[UUID, UUID]:
+    """The ids of all messages from `since` on and before `until` are between these two."""
+    first = _id_at(since, -LEEWAY_MS) if since else UUID(int=0)
+    last = _id_at(until, LEEWAY_MS) if until else UUID(int=2**128 - 1)
+    return first, last
+
+
+def _id_at(moment: datetime, leeway_ms: int) -> UUID:
+    milliseconds = int(moment.timestamp() * 1000) + leeway_ms
+    return uuid7(min(max(milliseconds, 0), 2**48 - 1) << 42)
 
 
 class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
@@ -167,8 +182,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def corrected(self) -> Self:
         return self.exclude(correction="")
 
+    def between(self, since: datetime | None, until: datetime | None) -> Self:
+        """Messages from `since` on and before `until`, found by their ids, which tell the time."""
+        found = self.filter(id__range=ids_around(since, until))
+        found = found.filter(created_at__gte=since) if since else found
+        return found.filter(created_at__lt=until) if until else found
+
     def about_a_passage(self) -> Self:
         return self.questions().exclude(selected_text="")
+
+    def asked_from(self, page: str) -> Self:
+        """Questions asked from anywhere on a page, whose address is given without a fragment."""
+        return self.questions().filter(Q(page_url=page) | Q(page_url__startswith=f"{page}#"))
 
     def about(self, words: str) -> Self:
         """Messages that say so, in the syntax of web searches: words, "phrases", -not, or."""

@@ -5,10 +5,12 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from chat.admin.insights import insights_page
 from chat.api import api
 from chat.views import home
 
 urlpatterns = [
+    path("admin/insights/", admin.site.admin_view(insights_page), name="insights"),
     path("admin/", admin.site.urls),
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg")),

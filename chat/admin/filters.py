@@ -1,5 +1,6 @@
 """By what staff find conversations. Each filter is one look into an index."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.http import HttpRequest
 from chat.models import ChatSession, Message, MessageQuerySet
 
 RECENT = 1_000
+MOST_CHOICES = 15
 
 
 class VerdictFilter(SimpleListFilter):
@@ -76,17 +78,42 @@ class PassageFilter(ContainsFilter):
         return Message.objects.about_a_passage()
 
 
-class ModelFilter(SimpleListFilter):
-    """The models of the most recent messages: all that ever answered would be a scan."""
+class RecentFilter(SimpleListFilter):
+    """Choices from the most recent messages: all that there ever were would be a scan."""
 
-    title = "model"
-    parameter_name = "model"
+    column: str
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
-        recent = Message.objects.order_by("-id").values_list("model", flat=True)[:RECENT]
-        return [(model, model) for model in sorted({*recent, self.value() or ""} - {""})]
+        recent = Message.objects.order_by("-id").values_list(self.column, flat=True)[:RECENT]
+        counts = Counter(map(self.name, recent))
+        del counts[""]
+        chosen = [self.value() or ""]
+        common = [choice for choice, _ in counts.most_common(MOST_CHOICES)]
+        return [(choice, choice) for choice in sorted({*common, *chosen} - {""})]
+
+    def name(self, value: str) -> str:
+        return value
+
+    def messages(self, choice: str) -> MessageQuerySet:
+        raise NotImplementedError
 
     def queryset(self, request: HttpRequest, sessions: Any) -> Any:
-        if not self.value():
-            return sessions
-        return sessions.with_message(Message.objects.filter(model=self.value()))
+        choice = self.value()
+        return sessions.with_message(self.messages(choice)) if choice else sessions
+
+
+class ModelFilter(RecentFilter):
+    title = parameter_name = column = "model"
+
+    def messages(self, choice: str) -> MessageQuerySet:
+        return Message.objects.filter(model=choice)
+
+
+class PageFilter(RecentFilter):
+    title, parameter_name, column = "page asked from", "page", "page_url"
+
+    def name(self, value: str) -> str:
+        return value.partition("#")[0]
+
+    def messages(self, choice: str) -> MessageQuerySet:
+        return Message.objects.asked_from(choice)

@@ -1,15 +1,41 @@
-"""What the lists have in common: read only, counted no further than anyone leafs."""
+"""What the lists have in common: read only, and neither counted nor searched for long."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
+from django.db import OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
+from psycopg.errors import QueryCanceled
 
 MOST_COUNTED = 1_000
 EXCERPT_CHARS = 120
+LONGEST_QUERY_SECONDS = 5
+
+
+class TooSlow(Exception):
+    """A query was ended because it took too long."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Reads the database, with no query longer than a few seconds. Raises TooSlow.
+
+    Some searches read everything (`node -node`), and readers' turns share the database with them.
+    """
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            limit = f"{LONGEST_QUERY_SECONDS}s"
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [limit])
+            yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise TooSlow from error
+        raise
 
 
 class CappedPaginator(Paginator):
@@ -32,3 +58,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method != "GET":  # an action takes its time
+            return super().changelist_view(request, extra_context)
+        try:
+            with bounded():
+                return super().changelist_view(request, extra_context)
+        except TooSlow:
+            sentence = "That search would take too long. Try other words, or fewer filters."
+            messages.error(request, sentence)
+            return HttpResponseRedirect(request.path)

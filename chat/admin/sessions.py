@@ -114,6 +114,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         filters.DislikedFilter,
         filters.CorrectedFilter,
         filters.PassageFilter,
+        filters.PageFilter,
         filters.ModelFilter,
         "updated_at",
     )

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from chat.admin.reading import TooSlow, bounded
 from chat.models import ChatSession, ChatSessionQuerySet, Message
 
 MESSAGES_OF_A_PAGE = 100
@@ -90,7 +91,17 @@ class Transcript(admin.ModelAdmin):
         return TemplateResponse(request, "admin/chat/chatsession/transcript.html", context)
 
     def neighbours(self, request: HttpRequest, session: ChatSession) -> dict[str, str | None]:
-        """The addresses of the sessions around this one in the list that the reader came from."""
+        """The addresses of the sessions around this one in the list that the reader came from.
+
+        None of them when that list's search takes too long.
+        """
+        try:
+            with bounded():
+                return self.sessions_around(request, session)
+        except TooSlow:
+            return {}
+
+    def sessions_around(self, request: HttpRequest, session: ChatSession) -> dict[str, str | None]:
         sessions = self.listed(request)
         at, pk = session.updated_at, session.pk
         later = sessions.filter(Q(updated_at__gte=at) & (Q(updated_at__gt=at) | Q(pk__gt=pk)))
@@ -137,9 +148,10 @@ class Transcript(admin.ModelAdmin):
         if not form.is_valid():
             return self.show(request, session, form)
         self.judge(request, session, form.cleaned_data["verdict"], form.cleaned_data["review_note"])
-        following = self.neighbours(request, session)["next_unreviewed"]
-        if "_judge_next" in request.POST and following:
-            return HttpResponseRedirect(following)
+        if "_judge_next" in request.POST:
+            following = self.neighbours(request, session).get("next_unreviewed")
+            if following:
+                return HttpResponseRedirect(following)
         self.message_user(request, "Your review is stored.")
         return HttpResponseRedirect(self.address(request, session.pk))
 

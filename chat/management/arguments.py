@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from chat.prices import Prices
 from chatbackend.settings import price_pair
@@ -20,6 +20,14 @@ def moment(text: str) -> datetime:
             f"{text} is no date such as 2026-11-23 or 2026-11-23T12:00"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def day(text: str) -> date:
+    """`2026-11-23`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text} is no day such as 2026-11-23") from None
 
 
 def age(text: str) -> timedelta:

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from chat import markdown as safe_markdown
 from chat.errors import Interrupted
+from chat.insights import Place
 from chat.models import Message
 from chat.problems import PROBLEMS
 
@@ -30,9 +31,19 @@ def passage_link(question: Message) -> str:
     """The page's address, at the passage: browsers scroll to it and mark it."""
     words = question.selected_text.split()
     start, end = words[:WORDS_OF_A_FRAGMENT], words[WORDS_OF_A_FRAGMENT:][-WORDS_OF_A_FRAGMENT:]
-    fragment = ",".join(_encoded(" ".join(part)) for part in (start, end) if part)
-    joint = ":~:" if "#" in question.page_url else "#:~:"
-    return f"{question.page_url}{joint}text={fragment}"
+    return _at_text(question.page_url, start, end)
+
+
+@register.filter
+def place_link(place: Place) -> str:
+    """The same for a passage of which only the beginning is known."""
+    return _at_text(place.page, place.passage.split()[:WORDS_OF_A_FRAGMENT])
+
+
+def _at_text(page: str, *parts: list[str]) -> str:
+    fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
+    joint = ":~:" if "#" in page else "#:~:"
+    return f"{page}{joint}text={fragment}"
 
 
 def _encoded(text: str) -> str:
@@ -55,5 +66,5 @@ def ended(reply: Message) -> str:
 
 
 @register.filter
-def as_seconds(milliseconds: int) -> str:
-    return f"{milliseconds / 1000:.1f} s"
+def as_seconds(milliseconds: int | None) -> str:
+    return f"{milliseconds / 1000:.1f} s" if isinstance(milliseconds, int) else "-"

@@ -167,7 +167,7 @@ def test_a_session_is_found_by_its_id(reader):
     assert "Bob" not in page
 
 
-@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 8), (MESSAGES, 6)])
+@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 12), (MESSAGES, 9)])
 def test_a_list_takes_the_same_number_of_queries_whatever_its_size(reader, path, queries):
     def count():
         from django.db import connection

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from chat import export
-from chat.models import ChatSession, Message
+from chat.models import ChatSession, Message, uuid7
 
 pytestmark = pytest.mark.django_db
 
@@ -113,7 +113,7 @@ def test_a_period_is_from_then_on_and_before_then(capsys):
             role="user",
             content=f"{days} days ago",
             created_at=now - timedelta(days=days),
-            id=export._id_at(now - timedelta(days=days)),
+            id=uuid7(int((now - timedelta(days=days)).timestamp() * 1000) << 42),
         )
     since = (now - timedelta(days=2)).isoformat()
     until = (now - timedelta(days=1)).isoformat()

@@ -10,8 +10,9 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from chat.export import FORMATS, asked, batches
+from chat.export import FORMATS, batches
 from chat.management.arguments import moment
+from chat.models import Message
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         header, told = FORMATS[options["format"]]
-        questions = asked(options["since"], options["until"])
+        questions = Message.objects.questions().between(options["since"], options["until"])
         written = 0
         with opened(options["output"]) as output, tqdm(unit=" questions", disable=None) as progress:
             output.write(header)
