@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults lint format lock
+.PHONY: help run test faults bench lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -36,12 +36,15 @@ test: .venv/.installed $(AI_SDK) ## Run the tests (ARGS="-k name" for some of th
 faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (SEED=7 for others)
 	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no chat/tests/test_faults.py
 
+bench: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
+	$(BIN)/python -m benchmarks.review $(ARGS)
+
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chat chatbackend
+	$(BIN)/mypy chat chatbackend benchmarks
 	$(BIN)/lint-imports --no-logo
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
 	$(BIN)/hadolint Dockerfile
