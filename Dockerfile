@@ -12,6 +12,7 @@ COPY manage.py ./
 COPY chatbackend chatbackend
 COPY chat chat
 COPY templates templates
+COPY widget widget
 # Throw-away settings: collecting files needs a loadable project and nothing else.
 RUN SECRET_KEY=for-this-step-alone /opt/venv/bin/python manage.py collectstatic --noinput
 

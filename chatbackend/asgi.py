@@ -36,7 +36,7 @@ USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # What is too large is still read (and dropped) up to here, so that a client which first sends all
 # of its body gets to read the answer.
 DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
-PAGES = ("/admin", "/static/")
+PAGES = ("/admin", "/static/", "/docs")
 
 
 class ApiHandler(ASGIHandler):

@@ -1,0 +1,51 @@
+// Elements in one expression. Nothing here takes HTML, so that strict pages let it pass.
+
+/** `el("a", { href, onclick, hidden, "aria-label": … }, …children)`; what is null is left out. */
+export function el(name, facts = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(facts)) {
+    if (value === null || value === undefined) continue;
+    if (key in element && !key.startsWith("aria-")) element[key] = value;
+    else element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = {
+  chat: "M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z",
+  close: "M5 5l14 14M19 5L5 19",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  down: "M10 14H5.2a2 2 0 0 1-2-2.4l1.3-6A2 2 0 0 1 6.500 4H16v10l-3.500 6.500a2 2 0 0 1-2.500-2zM16 4h4v10h-4",
+  renew: "M12 5v14M5 12h14",
+  remove: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5",
+  send: "M12 20V4M5 11l7-7 7 7",
+  stop: "M7 7h10v10H7z",
+  up: "M14 10h4.800a2 2 0 0 1 2 2.400l-1.300 6a2 2 0 0 1-2 1.600H8V10l3.500-6.500a2 2 0 0 1 2.500 2zM8 20H4V10h4",
+};
+
+function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** A button that is an icon to the eye and a word to everyone else. */
+export function iconButton(name, label, onclick, facts = {}) {
+  const described = { type: "button", className: `icon ${name}`, title: label, "aria-label": label };
+  return el("button", { ...described, onclick, ...facts }, icon(name));
+}
+
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false; // the page is not served securely, or the reader said no
+  }
+}
