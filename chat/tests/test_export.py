@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from datetime import datetime, timedelta
 
 import pytest
@@ -140,13 +141,29 @@ def test_a_file_appears_only_when_it_is_complete(capsys, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
 
 
+def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path):
+    asked = Message.objects.create(session=ChatSession.objects.create(), role="user", content="?")
+    reply(asked, "x")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    exported(capsys, "--output", str(pipe))
+
+    told = os.read(reader, 10_000)
+    os.close(reader)
+    assert json.loads(told)["answer"] == "x"
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--since", "yesterday"), "yesterday is no date such as"),
         (("--output", "/nowhere/x"), "cannot be written: No such file"),
+        (("--output", "/"), "cannot be written: Is a directory"),
     ],
-    ids=["date", "file"],
+    ids=["date", "file", "folder"],
 )
 def test_what_is_wrong_is_said(arguments, sentence):
     with pytest.raises(CommandError, match=sentence):

@@ -39,17 +39,22 @@ class Command(BaseCommand):
 
 @contextmanager
 def opened(name: str) -> Iterator[TextIO]:
-    """A file that appears under its name only once it is complete."""
+    """A file that appears under its name only once it is complete; what is there and is no file (a
+    device such as /dev/null, a pipe) is written to, and not replaced.
+    """
     if name == "-":
         yield sys.stdout
         return
     path = Path(name)
-    partial = path.with_name(f"{path.name}.partial")
+    replaced = path.is_file() or not path.exists()
+    target = path.with_name(f"{path.name}.partial") if replaced else path
     try:
-        with partial.open("w", encoding="utf-8", newline="") as output:
+        with target.open("w", encoding="utf-8", newline="") as output:
             yield output
-        partial.replace(path)
+        if replaced:
+            target.replace(path)
     except OSError as error:
         raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if replaced:
+            target.unlink(missing_ok=True)
