@@ -39,7 +39,9 @@ export class Conversation extends EventTarget {
     super();
     this.api = api;
     this.store = store;
-    store.onChange("session", () => this.isAnswering || this.open());
+    // What another tab asked shows here once it is over.
+    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || this.open());
+    store.onChange("session", (session) => session || this.#forget());
   }
 
   get session() {

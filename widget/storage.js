@@ -45,7 +45,7 @@ export class Store {
 
   onChange(name, heard) {
     addEventListener("storage", (event) => {
-      if (event.key === this.prefix + name) heard();
+      if (event.key === this.prefix + name) heard(this.get(name));
     });
   }
 }
