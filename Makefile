@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench lint format lock
+.PHONY: help run test faults bench screenshots lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -38,6 +38,9 @@ faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (
 
 bench: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
 	$(BIN)/python -m benchmarks.review $(ARGS)
+
+screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots
+	$(BIN)/python -m pytest chat/tests/screenshots.py
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings

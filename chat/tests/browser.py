@@ -104,8 +104,11 @@ def serious_problems(page: Page) -> list[str]:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    """By how many pixels the page is wider than its window, once what scripts draw fits it."""
+    return page.evaluate("""async () => {
+            for (const frame of [1, 2, 3, 4]) await new Promise(requestAnimationFrame);
+            return document.documentElement.scrollWidth - innerWidth;
+        }""")
 
 
 def elsewhere[T](work: Callable[[], T]) -> T:

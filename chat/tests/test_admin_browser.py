@@ -17,6 +17,7 @@ from chat.tests.browser import elsewhere, log_in, overflow, serious_problems
 
 SESSIONS = "/admin/chat/chatsession/"
 MESSAGES = "/admin/chat/message/"
+INSIGHTS = "/admin/insights/"
 PASSWORD = "pass phrase"
 PHONES = [{"width": 390, "height": 844}, {"width": 320, "height": 568}]
 
@@ -75,6 +76,10 @@ def shows(page, *questions):
 def begins_with(page, question):
     """The conversation that is open."""
     expect(page.locator(".said.user .text").first).to_have_text(question)
+
+
+def unfold(page):
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
 
 
 def judged():
@@ -272,9 +277,9 @@ HOSTILE = f"""<script>harmed = "script"</script> </textarea><script>harmed = "te
 HOSTILE_ADDRESS = f"{FOREIGN}/\"><img/src=x/onerror=harmed='address'>'onclick=harmed='quote'"
 
 
-# What an attack would add; the search's own picture is not one.
-ELEMENTS = """script:not([src^="/static/"]), iframe, style, svg, object, [onerror], [onload],
-    [onclick], [src*=tracker]"""
+# What an attack would add; Django's own pictures, scripts and the figures of charts are not.
+ELEMENTS = """script:not([src^="/static/"], [type="application/json"]), iframe, style, svg, object,
+    [onerror], [onload], [onclick], [src*=tracker]"""
 
 
 @pytest.fixture
@@ -295,17 +300,23 @@ def attacked(ask, client, model):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "{session}/change/", "{session}/delete/", "../message/", "../message/{reply}/change/"],
-    ids=["list", "conversation", "deletion", "messages", "message"],
+    [
+        SESSIONS,
+        SESSIONS + "{session}/change/",
+        SESSIONS + "{session}/delete/",
+        MESSAGES,
+        MESSAGES + "{reply}/change/",
+        INSIGHTS,
+    ],
+    ids=["list", "conversation", "deletion", "messages", "message", "insights"],
 )
 def test_what_is_written_stays_inert(staff, attacked, path):
     """Requests that would leave, dialogs and errors fail any test (`chat.tests.browser`)."""
     session, reply = attacked
     page = staff("ada")
-    page.goto(SESSIONS + path.format(session=session, reply=reply))
+    page.goto(path.format(session=session, reply=reply))
 
-    for summary in page.locator("summary").all():
-        summary.click()
+    unfold(page)
     page.wait_for_load_state("networkidle")
 
     main = page.locator("#content")
@@ -314,6 +325,22 @@ def test_what_is_written_stays_inert(staff, attacked, path):
     schemes = main.locator("a").evaluate_all("links => links.map(link => link.protocol)")
     assert set(schemes) <= {"http:", "https:"}
     assert page.evaluate("window.harmed") is None
+
+
+# Figures --------------------------------------------------------------------------------------
+def test_the_insights_draw_their_figures_and_lead_to_a_page_s_conversations(page, ask):
+    ask("First?", page_url="https://book.example/chapter-1")
+    ask("Second?", page_url="https://book.example/chapter-2")
+    page.goto("/admin/")
+
+    page.get_by_role("link", name="Insights").click()
+    expect(page.locator(".totals dd").first).to_have_text("2")
+    for chart in page.locator("canvas").all():
+        colours = "chart => new Set(chart.getContext('2d').getImageData(0, 0, 500, 200).data).size"
+        assert chart.evaluate(colours) > 2
+
+    page.get_by_role("link", name="https://book.example/chapter-2").click()
+    shows(page, "Second?")
 
 
 # For everybody, on every screen ---------------------------------------------------------------
@@ -327,6 +354,8 @@ PAGES = {
     "deletion": f"{SESSIONS}{{session}}/delete/",
     "messages": MESSAGES,
     "message": f"{MESSAGES}{{reply}}/change/",
+    "insights": INSIGHTS,
+    "insights of no days": f"{INSIGHTS}?since=2026-02-02&until=2026-01-01",
     "start page": "/",
 }
 
@@ -350,8 +379,7 @@ def demo(staff):
         if name == "login":
             page.context.clear_cookies()
         page.goto(PAGES[name].format(**rows))
-        for summary in page.locator(".correct summary").all():
-            summary.click()
+        unfold(page)
         return page
 
     return opened

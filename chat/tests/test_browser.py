@@ -24,9 +24,11 @@ def test_whatever_goes_wrong_in_a_page_is_told(visit, server, troubles, script, 
     page.goto("/")
 
     page.evaluate(f"() => {{ {script} }}")
-    page.wait_for_timeout(300)
+    while not any(told in trouble for trouble in troubles):
+        page.wait_for_timeout(50)
 
-    assert any(told in trouble for trouble in troubles), troubles
+    page.wait_for_timeout(200)  # what follows from it
+    page.close()
     troubles.clear()
 
 

@@ -1,0 +1,55 @@
+"""The pictures of the README (`make screenshots`): pages of staff, with made-up conversations."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone
+
+from chat.models import ChatSession, Message
+from chat.tests.browser import elsewhere
+from chat.tests.environment import CHECKOUT
+from chat.tests.test_admin_browser import INSIGHTS, SESSIONS, cookies, staff  # noqa: F401
+
+FOLDER = CHECKOUT / "docs" / "screenshots"
+DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+CORRECTION = "See **chapter 4**: it depends on the robot's load."
+SEED = 11
+
+
+@pytest.fixture
+def made_up(staff):  # noqa: F811
+    def seed():
+        call_command("seed_demo", sessions=200, seed=SEED, verbosity=0)
+        # Not every machine has the letters for these.
+        ChatSession.objects.filter(messages__content__startswith="روبوٹ").delete()
+        for verdict, first in (("good", 3), ("needs_work", 5)):
+            some = [row.pk for row in ChatSession.objects.order_by("-updated_at")[first:60:7]]
+            ChatSession.objects.filter(pk__in=some).update(verdict=verdict)
+        asked = Message.objects.about_a_passage().latest("id")
+        ada = User.objects.get(username="ada")
+        correction = {"correction": CORRECTION, "corrected_at": timezone.now(), "corrected_by": ada}
+        Message.objects.filter(reply_to=asked).update(**correction)
+
+    elsewhere(seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "look"),
+    [
+        ("sessions", SESSIONS, {"viewport": DESK}),
+        ("conversation", SESSIONS, {"viewport": DESK}),
+        ("conversation-dark", SESSIONS, {"viewport": DESK, "color_scheme": "dark"}),
+        ("conversation-phone", SESSIONS, {"viewport": PHONE}),
+        ("sessions-phone", SESSIONS, {"viewport": PHONE}),
+        ("insights", INSIGHTS, {"viewport": DESK}),
+    ],
+)
+def test_a_picture_is_taken(staff, made_up, name, path, look):  # noqa: F811
+    page = staff("ada", **look)
+    page.goto(path)
+    if name.startswith("conversation"):
+        page.get_by_role("row").filter(has_text="corrected").locator("th a").click()
+        page.locator(".transcript").wait_for()
+    page.wait_for_load_state("networkidle")
+
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
