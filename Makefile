@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench screenshots lint format lock
+.PHONY: help run test faults bench screenshots docusaurus lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -41,6 +41,10 @@ bench: .venv/.installed ## Measure the pages and commands of staff with a millio
 
 screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots
 	$(BIN)/python -m pytest chat/tests/screenshots.py
+
+docusaurus: .venv/.installed ## Build the example book with npm, serve it on port 3000 and read it in Chromium
+	cd examples/docusaurus && npm ci --silent
+	$(BIN)/python -m pytest -m docusaurus chat/tests/test_docusaurus.py
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings

@@ -1,4 +1,4 @@
-"""The pictures of the README (`make screenshots`): pages of staff, with made-up conversations."""
+"""The pictures of the README (`make screenshots`): pages of staff and readers, all made up."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,6 +9,15 @@ from chat.models import ChatSession, Message
 from chat.tests.browser import elsewhere
 from chat.tests.environment import CHECKOUT
 from chat.tests.test_admin_browser import INSIGHTS, SESSIONS, cookies, staff  # noqa: F401
+from chat.tests.test_widget import (  # noqa: F401
+    answered,
+    book,
+    chat_page,
+    open_book,
+    reading,
+    say,
+    select,
+)
 
 FOLDER = CHECKOUT / "docs" / "screenshots"
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
@@ -53,3 +62,43 @@ def test_a_picture_is_taken(staff, made_up, name, path, look):  # noqa: F811
     page.wait_for_load_state("networkidle")
 
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+ANSWER = """The passage says what a **node** is: a process of its own, so a robot's software is made of
+
+- many small programs,
+- each of which may fail alone.
+
+```python
+node = Node("camera")
+node.spin()
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("chat-book", {"viewport": DESK}),
+        ("chat-book-dark", {"viewport": DESK, "color_scheme": "dark"}),
+        ("chat-phone", {"viewport": PHONE}),
+    ],
+)
+def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):  # noqa: F811
+    model.says(ANSWER)
+    page = open_book('data-theme="light dark"', **look)
+    select(page)
+    page.get_by_role("button", name="Ask about this").click()
+    say(page, "What does that mean?")
+    answered(page)
+
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+def test_a_picture_of_the_chats_own_page_is_taken(chat_page, model):  # noqa: F811
+    model.says(ANSWER)
+    page = chat_page(viewport=DESK)
+    say(page, "What is a node?")
+    answered(page)
+
+    page.screenshot(path=FOLDER / "chat-page.png", animations="disabled")

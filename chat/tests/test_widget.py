@@ -624,7 +624,9 @@ def test_a_question_that_never_arrived_is_kept_and_asked_after_a_reload(
     expected(troubles, "ERR_", "404")
 
 
-HURRIED = "() => { const wait = setTimeout; window.setTimeout = (work, ms) => wait(work, ms / 100) }"
+HURRIED = (
+    "() => { const wait = setTimeout; window.setTimeout = (work, ms) => wait(work, ms / 100) }"
+)
 
 
 def test_a_server_beyond_reach_is_told_and_the_question_is_kept(visit, wire, model, troubles):
