@@ -1,17 +1,14 @@
 """Take questions and replies out, as JSONL or CSV, however many there are."""
 
-import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from chat.export import FORMATS, asked, batches
 from chat.management.arguments import moment
+from chat.management.output import opened
 
 
 class Command(BaseCommand):
@@ -34,21 +31,3 @@ class Command(BaseCommand):
                 written += len(rows)
                 progress.update(len(rows))
         self.stderr.write(f"Exported {written} questions.", style_func=str)
-
-
-@contextmanager
-def opened(name: str) -> Iterator[TextIO]:
-    """A file that appears under its name only once it is complete."""
-    if name == "-":
-        yield sys.stdout
-        return
-    path = Path(name)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as output:
-            yield output
-        partial.replace(path)
-    except OSError as error:
-        raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
