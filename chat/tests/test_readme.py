@@ -15,7 +15,7 @@ README = (CHECKOUT / "README.md").read_text()
 MAKEFILE = (CHECKOUT / "Makefile").read_text()
 READ = set(
     re.findall(
-        r"\b(?:text|switch|whole_number|seconds|one_of|host_names|web_address|origins|rate|database_url)"
+        r"\b(?:text|switch|whole_number|seconds|one_of|host_names|web_address|origins|rate|prices|database_url)"
         r'\(\s*"([A-Z_]+)"',
         (CHECKOUT / "chatbackend" / "settings.py").read_text(),
     )
