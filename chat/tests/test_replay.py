@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 from loguru import logger
 
@@ -116,6 +116,13 @@ def test_the_most_recent_are_taken_and_told_oldest_first(session, model, report)
 
     assert [line["question"] for line in lines] == ["3?", "4?", "5?"]
     assert len(model.requests) == 3
+
+
+def test_a_pending_question_takes_no_place_among_the_most_recent(session, report):
+    exchange(session, "Answered?")
+    exchange(session, "Pending?", "", status="pending")
+
+    assert [line["question"] for line in report("--limit", "1")[0]] == ["Answered?"]
 
 
 def test_batches_leave_nothing_out_and_nothing_twice(session, report, monkeypatch):
@@ -402,15 +409,14 @@ def test_nothing_is_stored_and_nothing_is_counted(session, model, report, settin
 
 
 @pytest.mark.usefixtures("stored")
-def test_no_connection_is_held_while_the_model_works(ask, model, report, monkeypatch):
+def test_no_connection_is_held_while_the_model_works(ask, report, monkeypatch):
     begun = datetime.now(UTC).isoformat()
     ask("What?")
     held = []
-    model.decides(lambda _: Reply())
-    complete = llm.complete
+    here, complete = connections["default"], llm.complete  # in the loop it would be another
 
     async def watched(*arguments, **named):
-        held.append(connection.connection is not None)
+        held.append(here.connection is not None)
         return await complete(*arguments, **named)
 
     monkeypatch.setattr(llm, "complete", watched)
