@@ -126,7 +126,10 @@ def _answer(reply: Message) -> Answer:
 
 
 async def _ask(turn: Turn, exchanges: storage.Exchanges, streaming: bool) -> None:
-    prompt = _prompt(turn.question, exchanges)
+    question = turn.question
+    prompt = prompts.prompt_for(
+        settings.BOOK_TITLE, question.text, question.selected_text, exchanges
+    )
     try:
         completion = await turn.ask(prompt, streaming)
     except ChatError as error:
@@ -141,12 +144,6 @@ async def _ask(turn: Turn, exchanges: storage.Exchanges, streaming: bool) -> Non
 def _failed(error: Exception) -> InternalError:
     logger.opt(exception=error).error("The turn failed")
     return InternalError(type(error).__name__)
-
-
-def _prompt(question: Question, exchanges: storage.Exchanges) -> prompts.Prompt:
-    if question.selected_text:
-        return prompts.passage_prompt(settings.BOOK_TITLE, question.selected_text, question.text)
-    return prompts.conversation_prompt(settings.BOOK_TITLE, exchanges, question.text)
 
 
 async def _complete(turn: Turn, prompt: prompts.Prompt, completion: llm.Completion) -> None:

@@ -185,15 +185,20 @@ class _Listener:
         self._heard(said)
 
 
-async def complete(prompt: Prompt, heard: Callable[[str], None] | None = None) -> Completion:
+async def complete(
+    prompt: Prompt,
+    heard: Callable[[str], None] | None = None,
+    asked: tuple[Provider, ...] | None = None,
+) -> Completion:
     """The model's answer to `prompt`; `heard` is called with each piece of it as it comes.
 
+    The configured providers are asked unless others are given.
     Raises ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout or ContextTooLong.
     After the first piece nothing is tried again: what was said cannot be taken back.
     """
     deadline = asyncio.get_running_loop().time() + settings.LLM_TIMEOUT_SECONDS
     listener = _Listener(heard) if heard else None
-    asked = providers()
+    asked = providers() if asked is None else asked
     error: ChatError = ModelMisconfigured("no model is configured")
     for place, provider in enumerate(asked, start=1):
         try:

@@ -205,6 +205,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         finished = (Message.Status.COMPLETE, Message.Status.STOPPED)
         return self.replies().filter(status__in=finished).exclude(content="")
 
+    def settled(self) -> Self:
+        """Questions whose reply has come to its end, whichever."""
+        ends = (Message.Status.COMPLETE, Message.Status.STOPPED, Message.Status.FAILED)
+        return self.questions().filter(reply__status__in=ends)
+
     def exchanges_before(self, message_id: UUID, count: int) -> "list[tuple[Message, Message]]":
         """The last `count` finished (question, reply) pairs before a message, oldest first."""
         replies = self.finished().filter(id__lt=message_id).select_related("reply_to")

@@ -142,7 +142,14 @@ def _begin_again(turn: Turn, failed: Message) -> Message:
 
 
 def _exchanges(turn: Turn, reply: Message) -> Exchanges:
-    if turn.question.selected_text or turn.question.session_id is None:
+    if turn.question.session_id is None:
+        return []
+    return exchanges_for(reply, turn.question.selected_text)
+
+
+def exchanges_for(reply: Message, passage: str | None) -> Exchanges:
+    """What the model gets to see of the session for this reply: beside a passage, nothing."""
+    if passage:
         return []
     messages = Message.objects.filter(session_id=reply.session_id)
     count = settings.CHAT_HISTORY_MESSAGES // 2

@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 from chat.prices import Prices
@@ -36,6 +37,15 @@ def age(text: str) -> timedelta:
         raise ArgumentTypeError(f"{text} is no age such as 90d, 12w or 36h")
     number, unit = found.groups()
     return timedelta(**{UNITS[unit]: int(number)})
+
+
+def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
+    def cast(text: str) -> int:
+        if text.isascii() and text.isdigit() and at_least <= int(text) <= at_most:
+            return int(text)
+        raise ArgumentTypeError(f"{text} is no whole number from {at_least} to {at_most}")
+
+    return cast
 
 
 def prices(text: str) -> Prices:

@@ -1,6 +1,6 @@
 """What the model is told, in every case."""
 
-from chat.prompts import conversation_prompt, passage_prompt
+from chat.prompts import conversation_prompt, passage_prompt, prompt_for
 
 BOOK = 'Robots & "Friends"'
 
@@ -48,3 +48,11 @@ def test_a_passage_cannot_close_its_own_mark():
 
     opening = next(line for line in content.splitlines() if line.startswith("<passage-"))
     assert opening.replace("<", "</") != closing
+
+
+def test_a_question_is_asked_with_its_passage_or_else_with_what_was_said():
+    assert prompt_for(BOOK, "q", "p", [("a", "b")]) == passage_prompt(BOOK, "p", "q")
+    for none in (None, ""):
+        assert prompt_for(BOOK, "q", none, [("a", "b")]) == conversation_prompt(
+            BOOK, [("a", "b")], "q"
+        )

@@ -1,17 +1,14 @@
 """Take questions and replies out, as JSONL or CSV, however many there are."""
 
-import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from chat.export import FORMATS, batches
 from chat.management.arguments import moment
+from chat.management.output import opened
 from chat.models import Message
 
 
@@ -35,26 +32,3 @@ class Command(BaseCommand):
                 written += len(rows)
                 progress.update(len(rows))
         self.stderr.write(f"Exported {written} questions.", style_func=str)
-
-
-@contextmanager
-def opened(name: str) -> Iterator[TextIO]:
-    """A file that appears under its name only once it is complete; what is there and is no file (a
-    device such as /dev/null, a pipe) is written to, and not replaced.
-    """
-    if name == "-":
-        yield sys.stdout
-        return
-    path = Path(name)
-    replaced = path.is_file() or not path.exists()
-    target = path.with_name(f"{path.name}.partial") if replaced else path
-    try:
-        with target.open("w", encoding="utf-8", newline="") as output:
-            yield output
-        if replaced:
-            target.replace(path)
-    except OSError as error:
-        raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
-    finally:
-        if replaced:
-            target.unlink(missing_ok=True)
