@@ -388,7 +388,7 @@ def test_the_first_word_is_on_screen_at_once_while_twenty_others_read(chat_page,
             say(page, f"question {number}")
             took.append(page.evaluate("window.seen") - model.first_words[f"question {number}"])
             page.get_by_role("button", name="Stop the answer").click()
-            page.get_by_text("Stopped.").wait_for()
+            page.locator(".note").wait_for()
             page.get_by_role("button", name="New conversation").click()
         assert not [each for each in others if each.done()]
         assert all(each.result() for each in others)
