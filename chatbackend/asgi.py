@@ -6,18 +6,22 @@ middleware so that it also covers a streamed answer, which is sent after Django'
 done.
 """
 
+import asyncio
 import os
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.core.handlers.asgi import ASGIHandler
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.urls import set_script_prefix
 from loguru import logger
 
 pages = get_asgi_application()
@@ -40,7 +44,10 @@ PAGES = ("/admin", "/static/", "/docs")
 
 
 class ApiHandler(ASGIHandler):
-    """Django with the few middlewares that the API needs."""
+    """Django for the API, which never blocks the event loop: with the few middlewares that it
+    needs, and without the thread and the signals by which Django looks after each request's
+    database connection. (The API's are those of `chat.database`, and no request's.)
+    """
 
     def load_middleware(self, is_async: bool = False) -> None:
         every = settings.MIDDLEWARE
@@ -49,6 +56,21 @@ class ApiHandler(ASGIHandler):
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = every
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event = await receive()  # with the whole body, see `limited`
+        if event["type"] == "http.disconnect":
+            return
+        set_script_prefix(get_script_prefix(scope))
+        request, refusal = self.create_request(scope, BytesIO(event["body"]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self.listen_for_disconnect(receive))
+                response = refusal or await self.get_response_async(request)
+                await self.send_response(response, send)
+                listening.cancel()
+        except* RequestAborted:
+            pass
 
 
 api = ApiHandler()
