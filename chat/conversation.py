@@ -7,15 +7,16 @@ reader who goes away does not end it. Plain requests, streams and the terminal s
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 from django.utils import timezone
 from loguru import logger
 
-from chat import heartbeat, llm, prompts, statements, storage
+from chat import connections, heartbeat, llm, prompts, statements, storage
 from chat.database import in_database
 from chat.errors import (
     AnswerInProgress,
@@ -66,10 +67,12 @@ async def answer(question: Question) -> Answer:
     return found
 
 
-async def finish_running() -> None:
-    """Wait for the turns whose readers are gone; the server ends after it."""
+async def finish() -> None:
+    """Wait for the turns whose readers are gone, and close what they used; a server's last act."""
     while _tasks:
         await asyncio.wait(_tasks)
+    await connections.close()
+    await llm.close_clients()
 
 
 # The turn -----------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> 
 
 async def _open(turn: Turn) -> Exchanges:
     try:
-        opened = await in_database(lambda: storage.open_turn(turn))
+        opened = await _opened(turn)
     except (AnswerInProgress, DatabaseUnavailable):
         # Is there somebody who writes it? And was nothing stored, in the last moment?
         heartbeat.watch()
@@ -109,6 +112,27 @@ async def _open(turn: Turn) -> Exchanges:
             turn.say(opened.answered.content)
         turn.end(_answer(opened.answered))
     return opened.exchanges
+
+
+async def _opened(turn: Turn) -> storage.Opened:
+    try:
+        rows = await connections.run(
+            statements.opening(turn, timezone.now()), too_late=lambda: _take_back(turn)
+        )
+    except connections.LOST:
+        turn.was_tried = True
+    except psycopg.IntegrityError:  # a twin, at this very moment
+        pass
+    else:
+        if rows:
+            return storage.Opened(turn.session_id, turn.reply_id, statements.exchanges(rows))
+    return await in_database(lambda: storage.open_closely(turn))
+
+
+def _take_back(turn: Turn) -> None:
+    task = asyncio.create_task(_persistently(lambda: in_database(lambda: storage.take_back(turn))))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 def _answer(reply: Message) -> Answer:
@@ -187,27 +211,30 @@ async def _close(
 ) -> None:
     """Store how the turn ended, then tell its reader; but do not make a reader wait for long."""
     storing = asyncio.create_task(
-        _persistently(lambda: statements.close_turn(turn, at, tokens, end))
+        _persistently(lambda: connections.run(statements.closing(turn, at, tokens, end)))
     )
     await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
     turn.end(outcome)
     await storing
 
 
-async def _persistently(work: Callable[[], None]) -> None:
+async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do it, again and again while PostgreSQL is away; for a while."""
     loop = asyncio.get_running_loop()
     end = loop.time() + STORE_FOR_SECONDS
     pauses = itertools.chain(STORE_PAUSES_SECONDS, itertools.repeat(STORE_PAUSES_SECONDS[-1]))
     while True:
         try:
-            return await in_database(work)
-        except DatabaseUnavailable:
+            await work()
+        except (DatabaseUnavailable, *connections.LOST):
             if loop.time() > end:
                 logger.error("An answer could not be stored; the database is away for too long")
-                return None
+                return
         except Exception as error:  # noqa: BLE001 - the answer can still be told
             logger.opt(exception=error).error("An answer could not be stored")
-            return None
+            return
+        else:
+            return
         await asyncio.sleep(next(pauses))
 
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from chat import limits
+from chat.connections import Statement
 from chat.models import Message
 from chat.turns import Turn
 
@@ -88,12 +89,12 @@ IN_BUDGET = """
 type Exchanges = list[tuple[str, str]]
 
 
-def open_turn(turn: Turn, now: datetime, is_admitted: bool = False) -> Exchanges | None:
-    """Store a question and its pending reply; returns what was said before, oldest first.
+def opening(turn: Turn, now: datetime, is_admitted: bool = False) -> Statement:
+    """Stores a question and its pending reply; its rows tell what was said before (`exchanges`).
 
-    None, and nothing is stored, where the limits refuse it or its key was seen before: then it is
-    to be looked at closely. With `is_admitted` that was done, and found in order.
-    Raises IntegrityError, and nothing is stored, for a twin that comes at this very moment.
+    No rows at all, and nothing stored: the limits refuse it, or its key was seen before. A twin
+    that comes at this very moment is an IntegrityError. With `is_admitted` neither the limits nor
+    the key are looked at.
     """
     question = turn.question
     follows = question.session_id is not None and not question.selected_text
@@ -123,10 +124,12 @@ def open_turn(turn: Turn, now: datetime, is_admitted: bool = False) -> Exchanges
     if settings.CHAT_RATE and question.client and not is_admitted:
         admitted = limits.COUNT.format(where=where)
         values |= limits.counted(question.client, *settings.CHAT_RATE)
-    with connection.cursor() as cursor:
-        cursor.execute(OPEN.format(admitted=admitted, said=said), values)
-        rows = cursor.fetchall()
-    return [row for row in rows if row[0] is not None] if rows else None
+    return Statement(OPEN.format(admitted=admitted, said=said), values)
+
+
+def exchanges(rows: list[tuple[Any, ...]]) -> Exchanges:
+    """(question, answer) pairs from the rows of `opening`, oldest first."""
+    return [(question, answer) for question, answer in rows if question is not None]
 
 
 # Close --------------------------------------------------------------------------------------
@@ -176,8 +179,8 @@ ON CONFLICT (day) DO UPDATE SET tokens = used.tokens + excluded.tokens
 NOTHING_COUNTED = "SELECT FROM written"
 
 
-def close_turn(turn: Turn, at: datetime, tokens: int, end: End) -> None:
-    """Write the reply's end, and count its tokens where a budget is kept."""
+def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
+    """Writes the reply's end, and counts its tokens where a budget is kept. May be run twice."""
     spent = SPENT if settings.CHAT_DAILY_TOKEN_BUDGET else NOTHING_COUNTED
     values = asdict(end) | {
         "session": turn.session_id,
@@ -188,8 +191,7 @@ def close_turn(turn: Turn, at: datetime, tokens: int, end: End) -> None:
         "day": at.astimezone(UTC).date(),
         "tokens": tokens,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(CLOSE.format(unfinished=UNFINISHED, spent=spent), values)
+    return Statement(CLOSE.format(unfinished=UNFINISHED, spent=spent), values)
 
 
 # Save ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -21,7 +21,6 @@ from chat.database import check_still_wanted
 from chat.errors import (
     AnswerInProgress,
     BudgetExhausted,
-    DatabaseUnavailable,
     IdempotencyKeyReused,
     Interrupted,
     NotFound,
@@ -51,26 +50,23 @@ class Opened:
     answered: Message | None = None
 
 
-def open_turn(turn: Turn) -> Opened:
-    """Store the question and its pending reply.
+def open_closely(turn: Turn) -> Opened:
+    """Store the question and its pending reply where the usual statement did not: its key was seen
+    before, a limit is reached, or a connection broke.
 
     Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited or
     BudgetExhausted; nothing is stored then.
     """
     if mine := _stored_before(turn):
         return mine
+    if earlier := _answered(turn):
+        return earlier
     try:
-        exchanges = statements.open_turn(turn, timezone.now())
-    except IntegrityError:  # a twin, at this very moment
-        exchanges = None
-    if exchanges is None:
-        return _look_closely(turn)
-    try:
-        check_still_wanted()
-    except DatabaseUnavailable:
-        _take_back(turn)
+        return _admit_and_open(turn)
+    except (RateLimited, BudgetExhausted):
+        if earlier := _answered(turn):  # a twin came first
+            return earlier
         raise
-    return Opened(turn.session_id, turn.reply_id, exchanges)
 
 
 def _stored_before(turn: Turn) -> Opened | None:
@@ -83,26 +79,18 @@ def _stored_before(turn: Turn) -> Opened | None:
     return _opened(turn, found) if found else None
 
 
-def _look_closely(turn: Turn) -> Opened:
-    """The key was seen before, or a limit is reached."""
-    if earlier := _answered(turn):
-        return earlier
-    try:
-        with transaction.atomic():
-            limits.admit(turn.question.client)
-            twin = _twin(turn)
-            # This locks the session, so that simultaneous twins are looked at one after the other.
-            ChatSession.objects.touch(twin.session_id if twin else turn.session_id)
-            if earlier := _answered(turn):
-                transaction.set_rollback(True)  # it was asked once, and is counted once
-                return earlier
-            opened = _begin_again(turn, twin) if twin else _begin(turn)
-            check_still_wanted()
-            return opened
-    except (RateLimited, BudgetExhausted):
+def _admit_and_open(turn: Turn) -> Opened:
+    with transaction.atomic():
+        limits.admit(turn.question.client)
+        twin = _twin(turn)
+        # This locks the session, so that simultaneous twins are looked at one after the other.
+        ChatSession.objects.touch(twin.session_id if twin else turn.session_id)
         if earlier := _answered(turn):
+            transaction.set_rollback(True)  # it was asked once, and is counted once
             return earlier
-        raise
+        opened = _begin_again(turn, twin) if twin else _begin(turn)
+        check_still_wanted()
+        return opened
 
 
 def _answered(turn: Turn) -> Opened | None:
@@ -132,13 +120,13 @@ def _twin(turn: Turn) -> Message | None:
 
 
 def _begin(turn: Turn) -> Opened:
-    Message.objects.filter(
-        session_id=turn.session_id, idempotency_key__gt="", idempotency_key=turn.question.key
-    ).update(
-        idempotency_key=""
-    )  # one that has lasted its time
-    exchanges = statements.open_turn(turn, timezone.now(), is_admitted=True)
-    return Opened(turn.session_id, turn.reply_id, exchanges or [])
+    if key := turn.question.key:
+        before = Message.objects.filter(session_id=turn.session_id, idempotency_key=key)
+        before.update(idempotency_key="")  # one that has lasted its time
+    with connection.cursor() as cursor:
+        cursor.execute(*statements.opening(turn, timezone.now(), is_admitted=True))
+        exchanges = statements.exchanges(cursor.fetchall())
+    return Opened(turn.session_id, turn.reply_id, exchanges)
 
 
 def _begin_again(turn: Turn, failed: Message) -> Opened:
@@ -159,8 +147,8 @@ def _opened(turn: Turn, reply: Message) -> Opened:
     return Opened(reply.session_id, reply.id, exchanges)
 
 
-def _take_back(turn: Turn) -> None:
-    """Whoever waited has been told that nothing was stored."""
+def take_back(turn: Turn) -> None:
+    """Delete what was stored too late: whoever waited has been told that nothing was."""
     asked = Message.objects.filter(session_id=turn.session_id, id=turn.question_id)
     asked.delete()  # and its reply with it
     sessions = ChatSession.objects.filter(id=turn.session_id)

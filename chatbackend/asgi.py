@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
@@ -21,12 +21,13 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 from loguru import logger
 
 pages = get_asgi_application()
 
-from chat import conversation, heartbeat, llm  # noqa: E402 - models need a Django that is set up
+from chat import conversation, heartbeat  # noqa: E402 - models need a Django that is set up
 from chat.checks import stop_if_misconfigured  # noqa: E402
 
 stop_if_misconfigured()
@@ -57,17 +58,18 @@ class ApiHandler(ASGIHandler):
         finally:
             settings.MIDDLEWARE = every
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         event = await receive()  # with the whole body, see `limited`
         if event["type"] == "http.disconnect":
             return
         set_script_prefix(get_script_prefix(scope))
-        request, refusal = self.create_request(scope, BytesIO(event["body"]))
+        request, response = self.create_request(scope, BytesIO(event["body"]))
         try:
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(self.listen_for_disconnect(receive))
-                response = refusal or await self.get_response_async(request)
-                await self.send_response(response, send)
+                if request is not None:
+                    response = await self.get_response_async(request)
+                await self.send_response(cast(HttpResponseBase, response), send)
                 listening.cancel()
         except* RequestAborted:
             pass
@@ -89,8 +91,7 @@ async def live(receive: Receive, send: Send) -> None:
     heartbeat.watch()  # the worker before this one may have been killed
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await conversation.finish_running()
-    await llm.close_clients()
+    await conversation.finish()
     await send({"type": "lifespan.shutdown.complete"})
 
 
