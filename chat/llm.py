@@ -369,8 +369,8 @@ def storable(text: str) -> str:
 def translated(error: openai.OpenAIError) -> ChatError:
     """The SDK's error in our words."""
     match error:
-        case openai.APITimeoutError():
-            return ModelTimeout("the service did not answer in time")
+        case openai.APITimeoutError():  # aiohttp's name for a lost connection; see `_client`
+            return ModelUnavailable("the connection was lost")
         case openai.RateLimitError():
             return ModelRateLimited("429", retry_after=_retry_after(error))
         case openai.BadRequestError() if _is_about(error, CONTEXT_TOO_LONG):
