@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 from loguru import logger
 
-from chat import conversation, heartbeat, prompts, statements, storage
+from chat import connections, conversation, database, heartbeat, llm, prompts, statements, storage
 from chat.database import threads
 from chat.models import ChatSession, Message
 from chat.tests.scripted_model import Reply
@@ -223,6 +223,34 @@ def logged():
     sink = logger.add(lines.append, format="{level} {message}")
     yield lines
     logger.remove(sink)
+
+
+def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
+    ask_here, monkeypatch, model
+):
+    done, in_use = [], set()
+    usual, others = connections._Connections.run, database._patiently
+
+    async def run(self, statement):
+        in_use.add(id(statement))
+        try:
+            return await usual(self, statement)
+        finally:
+            in_use.discard(id(statement))
+            done.append("OPEN" if "INSERT INTO chat_session" in statement.sql else "CLOSE")
+
+    async def asked(*arguments, **options):
+        done.append(f"model, {len(in_use)} in use")
+        return await complete(*arguments, **options)
+
+    complete = llm.complete
+    monkeypatch.setattr(connections._Connections, "run", run)
+    monkeypatch.setattr(database, "_patiently", lambda work: done.append("more") or others(work))
+    monkeypatch.setattr(llm, "complete", asked)
+
+    ask_here()
+
+    assert done == ["OPEN", "model, 0 in use", "CLOSE"]
 
 
 def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
