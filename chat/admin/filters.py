@@ -87,9 +87,12 @@ class RecentFilter(SimpleListFilter):
         recent = Message.objects.order_by("-id").values_list(self.column, flat=True)[:RECENT]
         counts = Counter(map(self.name, recent))
         del counts[""]
-        chosen = [self.value() or ""]
+        chosen = [self.value()]
         common = [choice for choice, _ in counts.most_common(MOST_CHOICES)]
         return [(choice, choice) for choice in sorted({*common, *chosen} - {""})]
+
+    def value(self) -> str:
+        return (super().value() or "").replace("\0", "")
 
     def name(self, value: str) -> str:
         return value

@@ -23,6 +23,7 @@ from chat.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
 from chat.admin.transcript import Transcript
 from chat.database import in_database
 from chat.models import ChatSession, Message
+from chat.templatetags.review import web_address
 
 PAGES_SHOWN = 3
 SESSIONS_AT_ONCE = 500
@@ -174,7 +175,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         links = format_html_join(
             ", ",
             '<a href="{}" rel="noopener noreferrer">{}</a>',
-            ((page, _short(page)) for page in pages[:PAGES_SHOWN]),
+            ((web_address(page), _short(page)) for page in pages[:PAGES_SHOWN]),
         )
         more = len(pages) - PAGES_SHOWN
         return format_html("{} and {} more", links, more) if more > 0 else links

@@ -1,11 +1,13 @@
 """A session as it was read: one page to read, judge and correct it on."""
 
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
@@ -93,12 +95,12 @@ class Transcript(admin.ModelAdmin):
     def neighbours(self, request: HttpRequest, session: ChatSession) -> dict[str, str | None]:
         """The addresses of the sessions around this one in the list that the reader came from.
 
-        None of them when that list's search takes too long.
+        None of them when that list's search takes too long, or is none.
         """
         try:
             with bounded():
                 return self.sessions_around(request, session)
-        except TooSlow:
+        except (TooSlow, IncorrectLookupParameters, SuspiciousOperation):
             return {}
 
     def sessions_around(self, request: HttpRequest, session: ChatSession) -> dict[str, str | None]:
@@ -122,6 +124,8 @@ class Transcript(admin.ModelAdmin):
         listing = HttpRequest()
         listing.user, listing.method = request.user, "GET"
         listing.GET = QueryDict(request.GET.get(FILTERS, ""))
+        if "\0" in unquote_plus(listing.GET.urlencode()):
+            raise IncorrectLookupParameters
         listing.without_results = True  # type: ignore[attr-defined]
         queryset: ChatSessionQuerySet = self.get_changelist_instance(listing).queryset
         return queryset

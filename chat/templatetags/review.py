@@ -27,6 +27,12 @@ def markdown(text: str) -> SafeString:
 
 
 @register.filter
+def web_address(page_url: str) -> str:
+    """It, if it is one; nothing else becomes a link, whatever the table holds."""
+    return page_url if page_url.startswith(("http://", "https://")) else ""
+
+
+@register.filter
 def passage_link(question: Message) -> str:
     """The page's address, at the passage: browsers scroll to it and mark it."""
     words = question.selected_text.split()
@@ -41,6 +47,8 @@ def place_link(place: Place) -> str:
 
 
 def _at_text(page: str, *parts: list[str]) -> str:
+    if not web_address(page):
+        return ""
     fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
     joint = ":~:" if "#" in page else "#:~:"
     return f"{page}{joint}text={fragment}"

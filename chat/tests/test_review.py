@@ -436,3 +436,36 @@ def test_a_conversation_of_a_slow_search_is_shown_without_its_neighbours(rita, s
 
     assert page.status_code == 200
     assert "It computes." in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["q=%00", "page=%00", "model=%00&q=a", "%00=1", "reviewed_by__password__startswith=a", "id=z"],
+)
+def test_forged_filters_are_no_filters(rita, query):
+    session = conversation("A reply.")
+
+    listed = rita.get(f"{SESSIONS}?{query}")
+    opened = rita.get(address(session, _changelist_filters=query))
+
+    assert listed.status_code in (200, 302, 400)
+    assert opened.status_code == 200
+
+
+def test_a_forged_selection_is_refused(rita):
+    conversation("A reply.")
+
+    answer = rita.post(SESSIONS, {"action": "export_jsonl", "_selected_action": ["z"]}, follow=True)
+
+    assert answer.status_code == 200
+    assert "Something was selected that is not in this list." in answer.content.decode()
+
+
+def test_only_web_addresses_become_links(rita):
+    session = conversation("A reply.")
+    questions = Message.objects.questions().filter(session=session)
+    for passage in ("", "A passage."):
+        questions.update(page_url="javascript:alert(1)", selected_text=passage)
+
+        for page in (rita.get(address(session)), rita.get(SESSIONS)):
+            assert 'href="javascript' not in page.content.decode()
