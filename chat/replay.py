@@ -173,7 +173,7 @@ def compared(
 def _batches(keys: list[UUID], size: int) -> Iterator[tuple[UUID, ...]]:
     """The first question alone, which shows whether the service takes any."""
     yield (keys[0],)
-    yield from batched(keys[1:], size, strict=False)
+    yield from batched(keys[1:], size)
 
 
 def _check(outcomes: list[Outcome]) -> None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from chat.models import ChatSession, Message
 from chat.tests.scripted_model import Reply, refusal
 from chat.tests.streams import kinds, stream, streaming, text_of
+from chat.tests.waiting import eventually
 
 KEY = "Idempotency-Key"
 
@@ -93,7 +94,7 @@ def test_twins_that_all_came_too_early_to_see_each_other_are_one_call(server, as
 
 @pytest.mark.usefixtures("stored")
 def test_twenty_at_the_same_instant_without_a_session_begin_one(server, key, model):
-    model.says(Reply("Once.", delay=1))
+    model.says(Reply("Once.", hold=True))
     before = ChatSession.objects.count()
 
     def send(_):
@@ -101,7 +102,10 @@ def test_twenty_at_the_same_instant_without_a_session_begin_one(server, key, mod
         return httpx2.post(f"{server.base_url}/chat", json=body, headers=key, timeout=30)
 
     with ThreadPoolExecutor(20) as pool:
-        statuses = sorted(answer.status_code for answer in pool.map(send, range(20)))
+        asking = [pool.submit(send, number) for number in range(20)]
+        eventually(lambda: sum(each.done() for each in asking) == 19, 30)
+        model.release()
+        statuses = sorted(each.result().status_code for each in asking)
 
     assert statuses == [200] + [409] * 19
     assert len(model.requests) == 1

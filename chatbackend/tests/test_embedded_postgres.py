@@ -193,8 +193,6 @@ from chatbackend.embedded.postgres import database_settings
 
 folder = Path(sys.argv[1])
 database = database_settings(folder)
-if sys.argv[2] == "pool":
-    database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 2}, "connect_timeout": 5}
 settings.configure(DATABASES={"default": database}, USE_TZ=True)
 import django
 django.setup()
@@ -207,23 +205,19 @@ def ask(query):
         return cursor.fetchone()[0]
 
 assert ask("SELECT current_database()") == "chatbackend"
-if sys.argv[2] == "pool":
-    connection.close_pool()
-else:
-    connection.creation.create_test_db(verbosity=0)
-    assert ask("SELECT current_database()") == "test_chatbackend"
-    connection.creation.destroy_test_db("chatbackend", verbosity=0)
-    connection.close()
-    from chatbackend.embedded.backend.base import cluster
-    cluster(folder).stop()
-    assert ask("SELECT 7") == 7, "started again"
+connection.creation.create_test_db(verbosity=0)
+assert ask("SELECT current_database()") == "test_chatbackend"
+connection.creation.destroy_test_db("chatbackend", verbosity=0)
+connection.close()
+from chatbackend.embedded.backend.base import cluster
+cluster(folder).stop()
+assert ask("SELECT 7") == 7, "started again"
 connection.close()
 """
 
 
-@pytest.mark.parametrize("way", ["pool", "plain"])
-def test_django_starts_it_with_the_first_connection(world_open, way):
-    command = [sys.executable, "-W", "error", "-c", DJANGO, str(world_open / "state"), way]
+def test_django_starts_it_with_the_first_connection(world_open):
+    command = [sys.executable, "-W", "error", "-c", DJANGO, str(world_open / "state")]
     done = subprocess.run(
         command, cwd=CHECKOUT, timeout=50, capture_output=True, text=True, check=False
     )
