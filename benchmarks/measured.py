@@ -27,7 +27,7 @@ from benchmarks.processes import (
 from benchmarks.sides import Side, checkpoint, database_work, rows, some_sessions
 from benchmarks.workloads import Workload
 
-WARM_UP = Load(port=0, readers=32, turns=300)
+WARM_READERS, WARM_TURNS = 32, 300
 LOAD_SECONDS = 900
 
 
@@ -88,7 +88,7 @@ def measured(side: Side, workload: Workload, model_port: int, patience: float) -
     model = workload.speech.name
     with side.serving(database, model, model_port, workload.workers) as (process, port):
         asked(model_port, "/hurry")
-        warm = run(Load(port, WARM_UP.readers, WARM_UP.turns, workload.chunks))
+        warm = run(Load(port, WARM_READERS, WARM_TURNS, workload.chunks))
         asked(model_port)
         wait_until_quiet(patience)
         load = Load(port, workload.readers, workload.turns, workload.chunks, workload.ramp)

@@ -29,10 +29,12 @@ PACKAGES = (
     "aiohttp",
 )
 EXPLAINED = """\
-CPU in seconds for 1,000 answers; times in milliseconds beyond those that the model itself takes;
-transactions (each is one statement) for each turn, and connections made to PostgreSQL, both over
-the server's whole life, its start included. Medians of the rounds in which others left the machine
-alone; † where there were none. The ratios are of the same rounds."""
+We run as in production, with a log line for each request and each call of the model, but without
+limits of readers; the peer writes no log. CPU in seconds for 1,000 answers; times in milliseconds
+beyond those that the model itself takes; transactions (each is one statement) for each turn, and
+connections made to PostgreSQL, both over the server's whole life, its start included; memory of
+all of a server's processes, at most, what they share counted once. Medians of the rounds in which
+others left the machine alone; † where there were none. The ratios are of the same rounds."""
 
 type Round = dict[tuple[Side, str], Measured]
 

@@ -66,7 +66,10 @@ def parsed() -> argparse.Namespace:
         help="measure nothing: print the plans of the statements, and fail where one reads a "
         f"whole table ({plans.MESSAGES:,} messages where --messages does not say)",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if "full" in options.only and not options.messages:
+        parser.error("full needs --messages")
+    return options
 
 
 def allow_many_connections() -> None:

@@ -36,8 +36,25 @@ class Workload:
 
 
 INSTANT = Workload("instant", "32 readers; the model answers at once", 32, 3000, Speech())
+# Those that are compared with another one come right after it.
 WORKLOADS = (
     INSTANT,
+    replace(
+        INSTANT,
+        name="full",
+        told="as `instant`, in a database with {messages:,} messages; a third of the turns go on "
+        "in one of its sessions",
+        in_full_database=True,
+        against="instant",
+    ),
+    replace(
+        INSTANT,
+        name="two-workers",
+        told="as `instant`, with two workers; it says something only where two cores are free "
+        "beside those that PostgreSQL, the model and the readers need",
+        workers=2,
+        against="instant",
+    ),
     Workload(
         "slow", "400 readers wait for a model that takes a second", 400, 1200, Speech(1), ramp=1
     ),
@@ -59,22 +76,6 @@ WORKLOADS = (
         is_stream=True,
         ramp=5,
         all_open=True,
-    ),
-    replace(
-        INSTANT,
-        name="two-workers",
-        told="as `instant`, with two workers; it says something only where two cores are free "
-        "beside those that PostgreSQL, the model and the readers need",
-        workers=2,
-        against="instant",
-    ),
-    replace(
-        INSTANT,
-        name="full",
-        told="as `instant`, in a database with {messages:,} messages; a third of the turns go on "
-        "in one of its sessions",
-        in_full_database=True,
-        against="instant",
     ),
 )
 
