@@ -11,7 +11,6 @@ import random
 import re
 import sys
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import cast
 from uuid import UUID
@@ -50,7 +49,10 @@ class Result:
     at_once: int = 0  # turns that were begun and not answered yet, at most
     answer_seconds: list[float] = field(default_factory=list)
     first_seconds: list[float] = field(default_factory=list)  # to the first chunk
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
+
+    def failed(self, why: str) -> None:
+        self.errors[why] = self.errors.get(why, 0) + 1
 
 
 class Wrong(Exception):
@@ -113,7 +115,7 @@ class Reader(asyncio.Protocol):
         try:
             await self.loop.create_connection(lambda: self, "127.0.0.1", self.load.port)
         except OSError as error:
-            self.result.errors[f"no connection: {error}"] += 1
+            self.result.failed(f"no connection: {error}")
             if self.readers.take_turn():
                 self.readers.give_back_turn()
                 self.loop.call_later(0.1, self.reconnect)
@@ -167,7 +169,7 @@ class Reader(asyncio.Protocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.result.errors[f"not HTTP: {error}"] += 1
+            self.result.failed(f"not HTTP: {error}")
             self.transport.abort()
 
     def on_body(self, data: bytes) -> None:
@@ -180,7 +182,7 @@ class Reader(asyncio.Protocol):
         try:
             self.check(self.parser.get_status_code(), bytes(self.body))
         except Wrong as wrong:
-            self.result.errors[str(wrong)] += 1
+            self.result.failed(str(wrong))
         else:
             self.result.answered += 1
             self.result.answer_seconds.append(ended - self.began)
@@ -194,7 +196,7 @@ class Reader(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.waiting:
-            self.result.errors[f"connection lost: {exc or 'closed, or too slow'}"] += 1
+            self.result.failed(f"connection lost: {exc or 'closed, or too slow'}")
             self.end_turn()
         if self.readers.left > 0:
             self.reconnect()

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -97,7 +96,9 @@ def measured(side: Side, workload: Workload, model_port: int, patience: float) -
         told = asked(model_port)
     work = database_work(database)
     turns = warm.answered + result.answered
-    amiss = [f"{count} times {error}" for error, count in (warm.errors + result.errors).items()]
+    amiss = [
+        f"{count} times {error}" for error, count in [*warm.errors.items(), *result.errors.items()]
+    ]
     if told["calls"] != workload.turns:
         amiss.append(f"the model was asked {told['calls']} times")
     if workload.all_open and told["at_once"] < workload.readers:
@@ -124,9 +125,7 @@ def run(load: Load) -> Result:
         timeout=LOAD_SECONDS,
         check=True,
     )
-    result = Result(**json.loads(done.stdout))
-    result.errors = Counter(result.errors)
-    return result
+    return Result(**json.loads(done.stdout))
 
 
 def misstored(

@@ -74,8 +74,12 @@ def asked(port: int, path: str = "/") -> Any:
 
 # What they use ------------------------------------------------------------------------------
 def family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+    """The process and all that it started; none where it has died."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def cpu_seconds(pid: int) -> float:

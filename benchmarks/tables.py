@@ -56,7 +56,7 @@ COLUMNS = (
     Column("first p95", lambda m: m.added_first_ms(95), of_streams=True),
     Column("p50", lambda m: m.added_ms(50)),
     Column("p95", lambda m: m.added_ms(95)),
-    Column("errors", lambda m: m.result.errors.total(), ".0f", False),
+    Column("errors", lambda m: sum(m.result.errors.values()), ".0f", False),
     Column("chunks missing", lambda m: m.result.missing, ".0f", False, True),
     Column("transactions", lambda m: m.transactions, ".2f"),
     Column("connections", lambda m: m.connections, ".0f", False),
