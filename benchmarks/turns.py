@@ -11,6 +11,7 @@ import benchmarks.environment  # first: it sets Django up
 # isort: split
 import argparse
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from benchmarks.workloads import WORKLOADS, Workload, chosen
 
 def main() -> None:
     options = parsed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends what was started, too
     allow_many_connections()
     if options.explain:
         sys.exit(plans.explain(options.messages or plans.MESSAGES))
