@@ -1,9 +1,9 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench screenshots docusaurus lint format lock
+.PHONY: help run test faults bench bench-review screenshots docusaurus lint format lock
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 .venv/.installed: requirements/development.txt .ci/setup $(BIN)/python
 	@.ci/setup
@@ -36,7 +36,10 @@ test: .venv/.installed $(AI_SDK) ## Run the tests (ARGS="-k name" for some of th
 faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (SEED=7 for others)
 	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no chat/tests/test_faults.py
 
-bench: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
+bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long (ARGS=--quick for a look)
+	$(BIN)/python -m benchmarks.turns $(ARGS)
+
+bench-review: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
 	$(BIN)/python -m benchmarks.review $(ARGS)
 
 screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots

@@ -5,14 +5,12 @@ and prints a table for docs/performance.md. The pages are made in this process, 
 client, which goes through all middleware and counts the queries.
 """
 
-import benchmarks.environment  # first: it sets Django up
+from benchmarks.environment import manage  # first: it sets Django up
 
 # isort: split
 import argparse
 import os
 import platform
-import subprocess
-import sys
 import time
 from statistics import median
 
@@ -68,19 +66,6 @@ def main() -> None:
     print(f"| `seed_demo --sessions {options.sessions}` | {seeded:.0f} s | |")
     print(f"| `export_conversations` | {exported:.0f} s | {export_memory:.0f} MB |")
     print(f"| `purge_conversations` of all | {purged:.0f} s | {purge_memory:.0f} MB |")
-
-
-def manage(*arguments: str) -> tuple[float, float]:
-    """Run a command of ours: the seconds it took, and its peak memory in MB."""
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", *arguments], cwd=benchmarks.environment.CHECKOUT
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed")
-    return time.monotonic() - begin, usage.ru_maxrss / 1024
 
 
 def described() -> str:

@@ -41,8 +41,8 @@ def test_defaults_in_the_example_are_the_real_ones(settings):
 
 
 def test_every_make_target_is_told_and_exists():
-    targets = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE))
-    told = set(re.findall(r"`make ([a-z]+)`", README))
+    targets = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
+    told = set(re.findall(r"`make ([a-z-]+)`", README))
 
     assert told == targets - {"help"}
 
