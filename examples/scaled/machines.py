@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM, Signals
+from signal import SIGHUP, SIGKILL
 from string import Template
 from typing import Any
 from urllib.parse import quote
@@ -139,7 +139,7 @@ class Host(Part):
 
 
 class Machines:
-    """`url` is where readers ask, `hosts` are who answers, `database_url` is how they see PostgreSQL.
+    """`url` is where readers ask, `hosts` who answers, `database_url` how they see PostgreSQL.
 
     `database` is PostgreSQL's own address (libpq's), `environment` the hosts' settings.
     """
@@ -266,5 +266,4 @@ class Machines:
     def _as_user(self) -> list[str]:
         if os.geteuid():
             return []
-        ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
-        return ids
+        return [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
