@@ -3,7 +3,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -85,9 +85,8 @@ def serve(
         yield start
 
 
-@pytest.fixture
-def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
-    """A PostgreSQL, migrated, that may be taken away."""
+@contextmanager
+def migrated_cluster(environment: dict[str, str]) -> Iterator[Cluster]:
     with open_folder() as folder:
         cluster = Cluster(folder, {"fsync": "off"})
         url = cluster.start()
@@ -98,6 +97,13 @@ def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
         )
         yield cluster
         cluster.stop()
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
+    """A PostgreSQL, migrated, that may be taken away."""
+    with migrated_cluster(environment) as cluster:
+        yield cluster
 
 
 @pytest.fixture
