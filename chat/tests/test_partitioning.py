@@ -32,7 +32,8 @@ def shape():
         columns = set(cursor.fetchall())
         cursor.execute(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
-            "WHERE conrelid = 'chat_message'::regclass AND contype IN ('c', 'f')"
+            "WHERE conrelid = 'chat_message'::regclass AND contype IN ('c', 'f') "
+            "AND conparentid = 0"
         )
         rules = {rule for (rule,) in cursor.fetchall()}
         cursor.execute(
@@ -101,14 +102,15 @@ def test_messages_in_partitions_still_refuse_what_must_not_be():
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def life(turn):
-    """All that happens to a turn: it fails, is asked again, streams, is stopped, judged, read."""
-    session = Message.objects.filter(session_id=turn.session_id)
-    now = timezone.now()
+def live_through_everything():
+    """Turns of a session: one fails, is asked again, speaks, is stopped, judged and read."""
+    session_id, now = uuid4(), timezone.now()
+    session = Message.objects.filter(session_id=session_id)
     for _ in range(2):
-        before = turn_of(Question("Before?", session_id=turn.session_id))
+        before = turn_of(Question("Before?", session_id=session_id))
         storage.open_turn(before)
         storage.close_turn(before, now, 1, status="complete", content="Then.")
+    turn = turn_of(Question("Now?", session_id=session_id, client="a client", key="a key"))
     storage.open_turn(turn)
     storage.open_turn(turn)  # its connection broke after the first time
     storage.close_turn(turn, now, 1, status="failed", error_code="model_unavailable", content="")
@@ -119,13 +121,13 @@ def life(turn):
         storage.open_turn(turn_of(turn.question))
     storage.save([(again, "One ")])
     assert storage.wanted([again]) == {again.attempt}
-    assert storage.request_stop(turn.session_id)
+    assert storage.request_stop(session_id)
     assert storage.wanted([again]) == set()
     storage.close_turn(again, now, 1, status="stopped", content="One ")
     session.replies().filter(id=again.reply_id).update(feedback="up")
     assert [m.content for m in session.page(2)[0]] == ["Now?", "One "]
     assert len(opened.exchanges) == 2
-    assert ChatSession.objects.filter(id=turn.session_id).delete()[0] == 1
+    assert ChatSession.objects.filter(id=session_id).delete()[0] == 1
     assert not session.exists()
 
 
@@ -140,11 +142,8 @@ def partitions_of(sql):
 @pytest.mark.usefixtures("partitioned")
 def test_every_statement_of_a_turn_looks_into_one_partition(settings):
     settings.CHAT_RATE = (10, 60)
-    turn = turn_of(Question("Now?", session_id=uuid4(), client="a client", key="a key"))
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        life(turn)
+    with CaptureQueriesContext(connection) as queries:
+        live_through_everything()
 
     looked_into = {
         query["sql"]: partitions_of(query["sql"])
