@@ -64,9 +64,9 @@ def test_a_picture_is_taken(staff, made_up, name, path, look):  # noqa: F811
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
 
-ANSWER = """The passage says what a **node** is: a process of its own, so a robot's software is made of
+ANSWER = """The passage says what a **node** is: a process of its own, so a robot's software is
 
-- many small programs,
+- made of many small programs,
 - each of which may fail alone.
 
 ```python

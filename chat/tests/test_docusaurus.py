@@ -13,7 +13,7 @@ from chat.tests.waiting import eventually
 pytestmark = pytest.mark.docusaurus
 EXAMPLE = CHECKOUT / "examples" / "docusaurus"
 BOOK = "http://localhost:3000"
-ANSWER = "A scripted answer."
+ANSWER = "A process of its own: when one of them fails, the others go on."
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def is_up(process):
 
 
 def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
-    page = visit(color_scheme="dark")
+    model.says(ANSWER)
+    page = visit()
     page.goto(book)
     page.evaluate("window.first = true")
 

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from loguru import logger
 
-from chat import conversation, heartbeat, llm, storage
+from chat import conversation, heartbeat, llm, prompts, storage
 from chat.database import threads
 from chat.models import ChatSession, DailyTokens, Message
 from chat.tests.scripted_model import Reply
@@ -250,7 +250,7 @@ def test_a_reader_hears_of_our_own_mistakes_too(ask_here, monkeypatch, logged):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(conversation, "_prompt", broken)
+    monkeypatch.setattr(prompts, "prompt_for", broken)
 
     with pytest.raises(conversation.InternalError):
         ask_here()

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -353,6 +354,46 @@ node = Node('x')
 
 Maths $x_1 + y_2 * z_1$ and \(a_1 * b_1\). [A link](https://example.org/a)
 """
+
+
+READERS = 20
+WHEN_SEEN = """() => {
+    const root = document.querySelector("book-chat").shadowRoot;
+    window.seen = new Promise((resolve) => {
+        const observer = new MutationObserver(() => {
+            const text = [...root.querySelectorAll(".message.assistant .text")].at(-1);
+            if (!text?.textContent.startsWith("One")) return;
+            observer.disconnect();
+            requestAnimationFrame(() => resolve(Date.now() / 1000));
+        });
+        observer.observe(root, { subtree: true, childList: true, characterData: true });
+    });
+}"""
+
+
+def test_the_first_word_is_on_screen_at_once_while_twenty_others_read(chat_page, reading, model):
+    model.says(Reply("One " + "word " * 100, gap=0.05, delay=0.3))
+    page, took = chat_page(), []
+
+    def read(number):
+        body = {"message": f"reader {number}", "stream": True}
+        with reading.client.stream("POST", "/chat", json=body, timeout=60) as answer:
+            return "[DONE]" in [*answer.iter_lines()][-2]
+
+    with ThreadPoolExecutor(READERS) as pool:
+        others = [pool.submit(read, number) for number in range(READERS)]
+        model.wait_for_requests(READERS)
+        for number in range(3):
+            page.evaluate(WHEN_SEEN)
+            say(page, f"question {number}")
+            took.append(page.evaluate("window.seen") - model.first_words[f"question {number}"])
+            page.get_by_role("button", name="Stop the answer").click()
+            page.locator(".note").wait_for()
+            page.get_by_role("button", name="New conversation").click()
+        assert not [each for each in others if each.done()]
+        assert all(each.result() for each in others)
+
+    assert sorted(took)[1] < 0.1
 
 
 def test_markdown_code_tables_and_maths_are_readable(chat_page, model):
