@@ -7,15 +7,16 @@ reader who goes away does not end it. Plain requests, streams and the terminal s
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 from django.utils import timezone
 from loguru import logger
 
-from chat import heartbeat, llm, prompts, storage
+from chat import connections, heartbeat, llm, prompts, statements, storage
 from chat.database import in_database
 from chat.errors import (
     AnswerInProgress,
@@ -26,6 +27,7 @@ from chat.errors import (
     NotFound,
 )
 from chat.models import ChatSession, Message
+from chat.statements import End, Exchanges
 from chat.turns import Answer, Question, Turn, running
 
 # With PostgreSQL away at the end of a turn, its reader is told the answer after so long …
@@ -65,10 +67,12 @@ async def answer(question: Question) -> Answer:
     return found
 
 
-async def finish_running() -> None:
-    """Wait for the turns whose readers are gone; the server ends after it."""
+async def finish() -> None:
+    """Wait for the turns whose readers are gone, and close what they used; a server's last act."""
     while _tasks:
         await asyncio.wait(_tasks)
+    await connections.close()
+    await llm.close_clients()
 
 
 # The turn -----------------------------------------------------------------------------------
@@ -92,23 +96,47 @@ async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> 
         del running[turn.attempt]
 
 
-async def _open(turn: Turn) -> storage.Exchanges:
+async def _open(turn: Turn) -> Exchanges:
     try:
-        stored = await in_database(lambda: storage.open_turn(turn))
+        opened = await _opened(turn)
     except (AnswerInProgress, DatabaseUnavailable):
         # Is there somebody who writes it? And was nothing stored, in the last moment?
         heartbeat.watch()
         raise
-    reply = stored.reply
-    turn.session_id, turn.reply_id = reply.session_id, reply.id
-    if stored.is_ours:
+    turn.session_id, turn.reply_id = opened.session_id, opened.reply_id
+    if opened.answered is None:
         running[turn.attempt] = turn
         heartbeat.beat()
     else:
-        if reply.content:
-            turn.say(reply.content)
-        turn.end(_answer(reply))
-    return stored.exchanges
+        if opened.answered.content:
+            turn.say(opened.answered.content)
+        turn.end(_answer(opened.answered))
+    return opened.exchanges
+
+
+async def _opened(turn: Turn) -> storage.Opened:
+    """By one statement where nothing is in its way, or else by a closer look."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.DATABASE_TIMEOUT_SECONDS
+    try:
+        rows = await connections.run(
+            statements.opening(turn, timezone.now()), too_late=lambda: _take_back(turn)
+        )
+    except connections.LOST:
+        turn.was_tried = True
+    except psycopg.IntegrityError:  # a twin, at this very moment
+        pass
+    else:
+        if rows:
+            return storage.Opened(turn.session_id, turn.reply_id, statements.exchanges(rows))
+    left = max(deadline - loop.time(), 0.1)
+    return await in_database(lambda: storage.open_closely(turn), left)
+
+
+def _take_back(turn: Turn) -> None:
+    task = asyncio.create_task(_persistently(lambda: in_database(lambda: storage.take_back(turn))))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 def _answer(reply: Message) -> Answer:
@@ -125,7 +153,7 @@ def _answer(reply: Message) -> Answer:
     )
 
 
-async def _ask(turn: Turn, exchanges: storage.Exchanges, streaming: bool) -> None:
+async def _ask(turn: Turn, exchanges: Exchanges, streaming: bool) -> None:
     question = turn.question
     prompt = prompts.prompt_for(
         settings.BOOK_TITLE, question.text, question.selected_text, exchanges
@@ -156,67 +184,61 @@ async def _complete(turn: Turn, prompt: prompts.Prompt, completion: llm.Completi
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
     )
-    await _close(
-        turn,
-        answer,
-        answer.at,
-        completion.tokens or llm.estimated_tokens(prompt, completion.text),
-        status=Message.Status.COMPLETE,
-        content=completion.text,
+    end = End(
+        Message.Status.COMPLETE,
+        completion.text,
         model=completion.model,
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
         latency_ms=completion.latency_ms,
     )
+    tokens = completion.tokens or llm.estimated_tokens(prompt, completion.text)
+    await _close(turn, answer, answer.at, tokens, end)
 
 
 async def _stop(turn: Turn, prompt: prompts.Prompt) -> None:
     text, at = turn.text, timezone.now()
     stopped = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True)
     tokens = llm.estimated_tokens(prompt, text)
-    await _close(turn, stopped, at, tokens, status=Message.Status.STOPPED, content=text)
+    await _close(turn, stopped, at, tokens, End(Message.Status.STOPPED, text))
 
 
 async def _fail(turn: Turn, prompt: prompts.Prompt, error: ChatError) -> None:
     text = turn.text
-    await _close(
-        turn,
-        error,
-        timezone.now(),
-        llm.estimated_tokens(prompt, text) if text else 0,
-        status=Message.Status.FAILED,
-        error_code=error.code,
-        content=text,
-    )
+    tokens = llm.estimated_tokens(prompt, text) if text else 0
+    await _close(turn, error, timezone.now(), tokens, End(Message.Status.FAILED, text, error.code))
 
 
 async def _close(
-    turn: Turn, outcome: Answer | ChatError, at: datetime, tokens: int, **columns: object
+    turn: Turn, outcome: Answer | ChatError, at: datetime, tokens: int, end: End
 ) -> None:
     """Store how the turn ended, then tell its reader; but do not make a reader wait for long."""
     storing = asyncio.create_task(
-        _persistently(lambda: storage.close_turn(turn, at, tokens, **columns))
+        _persistently(lambda: connections.run(statements.closing(turn, at, tokens, end)))
     )
     await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
     turn.end(outcome)
     await storing
 
 
-async def _persistently(work: Callable[[], None]) -> None:
+async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do it, again and again while PostgreSQL is away; for a while."""
     loop = asyncio.get_running_loop()
     end = loop.time() + STORE_FOR_SECONDS
     pauses = itertools.chain(STORE_PAUSES_SECONDS, itertools.repeat(STORE_PAUSES_SECONDS[-1]))
     while True:
         try:
-            return await in_database(work)
-        except DatabaseUnavailable:
+            await work()
+        except (DatabaseUnavailable, *connections.LOST):
             if loop.time() > end:
                 logger.error("An answer could not be stored; the database is away for too long")
-                return None
+                return
         except Exception as error:  # noqa: BLE001 - the answer can still be told
             logger.opt(exception=error).error("An answer could not be stored")
-            return None
+            return
+        else:
+            return
         await asyncio.sleep(next(pauses))
 
 

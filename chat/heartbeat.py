@@ -14,7 +14,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from chat import storage
+from chat import limits, statements, storage
 from chat.database import in_database
 from chat.errors import DatabaseUnavailable
 from chat.turns import Turn, running
@@ -25,12 +25,14 @@ SAVE_SILENT_SECONDS = 3  # a turn that has said nothing new
 GIVEN_UP_AFTER_SECONDS = 10
 # How long to look for replies that nobody writes any more, after a reason to think there are some.
 WATCH_SECONDS = 3 * GIVEN_UP_AFTER_SECONDS
+TIDY_SECONDS = 60
 PATIENCE_SECONDS = 4
 # After an outage silence proves nothing until every process has had the time for a beat.
 STEADY_SECONDS = PATIENCE_SECONDS + SAVE_SECONDS
 
 _watch_until = 0.0
 _steady_since = 0.0
+_tidied_at = 0.0
 _beating: asyncio.Task[None] | None = None
 
 
@@ -87,8 +89,13 @@ def _is_due(turn: Turn, now: float) -> bool:
 
 
 def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[UUID]:
+    global _tidied_at  # noqa: PLW0603
+    now = time.monotonic()
     if to_save:
-        storage.save(to_save)
-    if time.monotonic() - _steady_since > STEADY_SECONDS:
+        statements.save(to_save)
+    if now - _steady_since > STEADY_SECONDS:
         storage.give_up(GIVEN_UP_AFTER_SECONDS)
+    if now - _tidied_at > TIDY_SECONDS:
+        limits.tidy()
+        _tidied_at = now
     return storage.wanted(turns) if turns else set()

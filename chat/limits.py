@@ -7,6 +7,7 @@ import hmac
 import math
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -15,21 +16,24 @@ from django.utils import timezone
 from chat.errors import BudgetExhausted, RateLimited
 from chat.models import DailyTokens, RateWindow
 
-# One statement, and so exact for any number of requests at the same instant.
+# One statement (or a part of one), and so exact for any number of requests at the same instant. A
+# client that has asked too often gets no row, and its window stays as it is.
 COUNT = """
-INSERT INTO chat_rate_window AS seen (client, began_at, asked) VALUES (%(client)s, now(), 1)
+INSERT INTO chat_rate_window AS seen (client, began_at, asked)
+SELECT %(client)s, now(), 1 {where}
 ON CONFLICT (client) DO UPDATE SET
     asked = CASE WHEN now() - seen.began_at < %(period)s * interval '1 second'
                  THEN seen.asked + 1 ELSE 1 END,
     began_at = CASE WHEN now() - seen.began_at < %(period)s * interval '1 second'
                     THEN seen.began_at ELSE now() END
-RETURNING asked, %(period)s - extract(epoch FROM now() - began_at)::float8
+WHERE seen.asked < %(most)s OR now() - seen.began_at >= %(period)s * interval '1 second'
+RETURNING asked
 """
-SPEND = """
-INSERT INTO chat_daily_tokens AS used (day, tokens) VALUES (%(day)s, %(tokens)s)
-ON CONFLICT (day) DO UPDATE SET tokens = used.tokens + excluded.tokens
+SECONDS_LEFT = """
+SELECT %(period)s - extract(epoch FROM now() - began_at)::float8
+FROM chat_rate_window WHERE client = %(client)s
 """
-TIDIED_AT_ONCE = 10
+TIDIED_AT_ONCE = 1000
 
 
 def client_of(remote_address: str, forwarded_for: str) -> str:
@@ -59,21 +63,33 @@ def _network(address: str) -> str:
     return address
 
 
+def counted(client: str, most: int, period_seconds: int) -> dict[str, Any]:
+    """What `COUNT` is run with."""
+    return {"client": client, "most": most, "period": period_seconds}
+
+
 def admit(client: str | None) -> None:
     """Count a question of `client`. Raises RateLimited or BudgetExhausted."""
     if settings.CHAT_RATE and client:
-        _count(client, *settings.CHAT_RATE)
+        _count(counted(client, *settings.CHAT_RATE))
     if settings.CHAT_DAILY_TOKEN_BUDGET:
         _check_budget(timezone.now())
 
 
-def _count(client: str, most: int, period_seconds: int) -> None:
+def _count(values: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"client": client, "period": period_seconds})
-        asked, seconds_left = cursor.fetchone()
-    if asked > most:
-        raise RateLimited(retry_after=max(1, math.ceil(seconds_left)))
-    if asked == 1:  # a new window: time to forget some old ones
+        cursor.execute(COUNT.format(where=""), values)
+        if cursor.fetchone():
+            return
+        cursor.execute(SECONDS_LEFT, values)
+        (seconds_left,) = cursor.fetchone() or (1,)
+    raise RateLimited(retry_after=max(1, math.ceil(seconds_left)))
+
+
+def tidy() -> None:
+    """Forget clients that have not asked for long."""
+    if settings.CHAT_RATE:
+        _, period_seconds = settings.CHAT_RATE
         long_ago = timezone.now() - timedelta(seconds=period_seconds, days=1)
         old = RateWindow.objects.filter(began_at__lt=long_ago)
         RateWindow.objects.filter(pk__in=old.values("pk")[:TIDIED_AT_ONCE]).delete()
@@ -85,10 +101,3 @@ def _check_budget(now: datetime) -> None:
     if (used or 0) >= settings.CHAT_DAILY_TOKEN_BUDGET:
         tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
         raise BudgetExhausted(retry_after=math.ceil((tomorrow - today).total_seconds()))
-
-
-def spend(tokens: int, at: datetime) -> None:
-    """Count what a turn has used, on the day on which it was finished."""
-    if settings.CHAT_DAILY_TOKEN_BUDGET:
-        with connection.cursor() as cursor:
-            cursor.execute(SPEND, {"day": at.astimezone(UTC).date(), "tokens": tokens})

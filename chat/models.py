@@ -255,15 +255,21 @@ class Message(models.Model):
     role = models.CharField(max_length=9, choices=Role)
     content = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    status = models.CharField(max_length=8, choices=Status, default=Status.COMPLETE)
-    error_code = models.CharField(max_length=32, blank=True, default="")
+    status = models.CharField(
+        max_length=8, choices=Status, default=Status.COMPLETE, db_default=Status.COMPLETE
+    )
+    error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     # Of a question
-    selected_text = models.TextField(blank=True, default="")
-    page_url = models.CharField(max_length=2048, blank=True, default="")
-    idempotency_key = models.CharField(max_length=255, blank=True, default="")
+    selected_text = models.TextField(blank=True, default="", db_default="")
+    page_url = models.CharField(max_length=2048, blank=True, default="", db_default="")
+    idempotency_key = models.CharField(max_length=255, blank=True, default="", db_default="")
     fingerprint = models.CharField(
-        max_length=64, blank=True, default="", help_text="SHA-256 of the request behind the key."
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="SHA-256 of the request behind the key.",
     )
 
     # Of a reply, while it is pending (see chat.heartbeat)
@@ -280,14 +286,16 @@ class Message(models.Model):
         "self", null=True, blank=True, on_delete=models.DB_CASCADE, related_name="reply"
     )
     finished_at = models.DateTimeField(null=True, blank=True)
-    model = models.CharField(max_length=255, blank=True, default="")
+    model = models.CharField(max_length=255, blank=True, default="", db_default="")
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
     completion_tokens = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField("duration (ms)", null=True, blank=True)
     first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)
-    finish_reason = models.CharField(max_length=32, blank=True, default="")
-    feedback = models.CharField(max_length=4, choices=Feedback, blank=True, default="")
-    feedback_comment = models.TextField(blank=True, default="")
+    finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
+    feedback = models.CharField(
+        max_length=4, choices=Feedback, blank=True, default="", db_default=""
+    )
+    feedback_comment = models.TextField(blank=True, default="", db_default="")
     correction = models.TextField(
         blank=True, default="", db_default="", help_text="What staff put in the reply's place."
     )

@@ -5,22 +5,29 @@ knows whether the work was done. What a turn writes to its reply counts only whi
 still its own (`attempt`), so that a late writer spoils nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from loguru import logger
 
-from chat import limits
+from chat import limits, statements
 from chat.database import check_still_wanted
-from chat.errors import AnswerInProgress, IdempotencyKeyReused, Interrupted, NotFound
+from chat.errors import (
+    AnswerInProgress,
+    BudgetExhausted,
+    IdempotencyKeyReused,
+    Interrupted,
+    NotFound,
+    RateLimited,
+)
 from chat.models import ChatSession, Message
+from chat.statements import Exchanges
 from chat.turns import Turn
 
 KEYS_LAST = timedelta(hours=24)
@@ -29,43 +36,37 @@ UNFINISHED = Q(status=Message.Status.PENDING) | Q(
     status=Message.Status.FAILED, error_code=Interrupted.code
 )
 
-type Exchanges = list[tuple[str, str]]
-
 
 # Open ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stored question with its reply: pending and ours to write, or (`is_ours` false) finished
-    by an earlier request with the same key. `exchanges` are what the model gets to see.
+    """A stored question, and what was said before it. Its reply is ours to write, unless it was
+    `answered` by an earlier request with the same key.
     """
 
-    reply: Message
+    session_id: UUID
+    reply_id: UUID
     exchanges: Exchanges
-    is_ours: bool = True
+    answered: Message | None = None
 
 
-def open_turn(turn: Turn) -> Opened:
-    """Store the question and its pending reply.
+def open_closely(turn: Turn) -> Opened:
+    """Store the question and its pending reply where the usual statement did not: its key was seen
+    before, a limit is reached, or a connection broke.
 
     Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited or
     BudgetExhausted; nothing is stored then.
     """
     if mine := _stored_before(turn):
         return mine
-    twin = _twin(turn)
-    if twin is not None and twin.status != Message.Status.FAILED:
-        return _stored(twin)
-    with transaction.atomic():
-        # This locks the session, so that simultaneous twins are looked at one after the other.
-        ChatSession.objects.touch(twin.session_id if twin else turn.session_id)
-        twin = _twin(turn)
-        if twin is not None and twin.status != Message.Status.FAILED:
-            return _stored(twin)
-        limits.admit(turn.question.client)
-        reply = _begin_again(turn, twin) if twin else _begin(turn)
-        opened = Opened(reply, _exchanges(turn, reply))
-        check_still_wanted()
-        return opened
+    if earlier := _answered(turn):
+        return earlier
+    try:
+        return _admit_and_open(turn)
+    except (RateLimited, BudgetExhausted):
+        if earlier := _answered(turn):  # a twin came first
+            return earlier
+        raise
 
 
 def _stored_before(turn: Turn) -> Opened | None:
@@ -75,7 +76,31 @@ def _stored_before(turn: Turn) -> Opened | None:
         return None
     reply = Message.objects.pending().filter(attempt=turn.attempt, session_id=turn.session_id)
     found = reply.first()
-    return Opened(found, _exchanges(turn, found)) if found else None
+    return _opened(turn, found) if found else None
+
+
+def _admit_and_open(turn: Turn) -> Opened:
+    with transaction.atomic():
+        limits.admit(turn.question.client)
+        twin = _twin(turn)
+        # This locks the session, so that simultaneous twins are looked at one after the other.
+        ChatSession.objects.touch(twin.session_id if twin else turn.session_id)
+        if earlier := _answered(turn):
+            transaction.set_rollback(True)  # it was asked once, and is counted once
+            return earlier
+        opened = _begin_again(turn, twin) if twin else _begin(turn)
+        check_still_wanted()
+        return opened
+
+
+def _answered(turn: Turn) -> Opened | None:
+    """What the same question was answered before. Raises AnswerInProgress while it is pending."""
+    twin = _twin(turn)
+    if twin is None or twin.status == Message.Status.FAILED:
+        return None
+    if twin.status == Message.Status.PENDING:
+        raise AnswerInProgress(retry_after=LOOK_AGAIN_SECONDS)
+    return Opened(twin.session_id, twin.id, [], answered=twin)
 
 
 def _twin(turn: Turn) -> Message | None:
@@ -83,7 +108,7 @@ def _twin(turn: Turn) -> Message | None:
     question = turn.question
     if not question.key:
         return None
-    sessions = [turn.session_id] if question.session_id else question.sessions_of_key()
+    sessions = question.sessions_of_key()
     seen = Message.objects.questions().filter(session_id__in=sessions, idempotency_key=question.key)
     earlier = seen.filter(created_at__gt=timezone.now() - KEYS_LAST).first()
     if earlier is None:
@@ -94,57 +119,40 @@ def _twin(turn: Turn) -> Message | None:
     return Message.objects.filter(session_id=earlier.session_id, reply_to=earlier).first()
 
 
-def _stored(reply: Message) -> Opened:
-    if reply.status != Message.Status.PENDING:
-        return Opened(reply, [], is_ours=False)
-    raise AnswerInProgress(retry_after=LOOK_AGAIN_SECONDS)
+def _begin(turn: Turn) -> Opened:
+    if key := turn.question.key:
+        before = Message.objects.filter(session_id=turn.session_id, idempotency_key=key)
+        before.update(idempotency_key="")  # one that has lasted its time
+    with connection.cursor() as cursor:
+        cursor.execute(*statements.opening(turn, timezone.now(), is_admitted=True))
+        exchanges = statements.exchanges(cursor.fetchall())
+    return Opened(turn.session_id, turn.reply_id, exchanges)
 
 
-def _begin(turn: Turn) -> Message:
-    question, now = turn.question, timezone.now()
-    if question.key:
-        Message.objects.filter(session_id=turn.session_id, idempotency_key=question.key).update(
-            idempotency_key=""  # one that has lasted its time
-        )
-    asked = Message(
-        id=turn.question_id,
-        session_id=turn.session_id,
-        role=Message.Role.USER,
-        content=question.text,
-        created_at=now,
-        selected_text=question.selected_text or "",
-        page_url=question.page_url or "",
-        idempotency_key=question.key,
-        fingerprint=question.fingerprint if question.key else "",
-    )
-    pending = Message(
-        id=turn.reply_id,
-        session_id=turn.session_id,
-        role=Message.Role.ASSISTANT,
-        status=Message.Status.PENDING,
-        created_at=now,
-        reply_to=asked,
-        attempt=turn.attempt,
-        beat_at=Now(),
-    )
-    Message.objects.store([asked, pending])
-    return pending
-
-
-def _begin_again(turn: Turn, failed: Message) -> Message:
+def _begin_again(turn: Turn, failed: Message) -> Opened:
     """The same rows, for another attempt."""
     failed.status = Message.Status.PENDING
     failed.content = failed.error_code = ""
     failed.finished_at = failed.first_token_ms = None
     failed.attempt, failed.beat_at, failed.stop_requested = turn.attempt, Now(), False
     failed.save()
-    return failed
+    return _opened(turn, failed)
 
 
-def _exchanges(turn: Turn, reply: Message) -> Exchanges:
-    if turn.question.session_id is None:
-        return []
-    return exchanges_for(reply, turn.question.selected_text)
+def _opened(turn: Turn, reply: Message) -> Opened:
+    question = turn.question
+    exchanges: Exchanges = []
+    if question.session_id is not None:
+        exchanges = exchanges_for(reply, question.selected_text)
+    return Opened(reply.session_id, reply.id, exchanges)
+
+
+def take_back(turn: Turn) -> None:
+    """Delete what was stored too late: whoever waited has been told that nothing was."""
+    asked = Message.objects.filter(session_id=turn.session_id, id=turn.question_id)
+    asked.delete()  # and its reply with it
+    sessions = ChatSession.objects.filter(id=turn.session_id)
+    sessions.exclude(Exists(Message.objects.filter(session=OuterRef("pk")))).delete()
 
 
 def exchanges_for(reply: Message, passage: str | None) -> Exchanges:
@@ -157,45 +165,7 @@ def exchanges_for(reply: Message, passage: str | None) -> Exchanges:
     return [(question.content, answer.told) for question, answer in pairs]
 
 
-# Close --------------------------------------------------------------------------------------
-def close_turn(turn: Turn, at: datetime, tokens: int, **columns: object) -> None:
-    """Write the reply's end and count its tokens. A session deleted meanwhile stays deleted.
-
-    Whoever has given the reply up in the meantime was wrong: it is here.
-    """
-    replies = Message.objects.filter(session_id=turn.session_id, id=turn.reply_id)
-    ours = replies.filter(attempt=turn.attempt)
-    end = {"error_code": "", "first_token_ms": turn.first_token_ms} | columns
-    with transaction.atomic():
-        # The session first, as a deletion locks it and then its messages.
-        ChatSession.objects.filter(id=turn.session_id).update(updated_at=at)
-        written = ours.filter(UNFINISHED).update(finished_at=at, **end)
-        # Used is used, also by an answer that was deleted or taken over meanwhile; but an earlier
-        # run of this work has counted it.
-        if written or not ours.exists():
-            limits.spend(tokens, at)
-
-
 # In between ---------------------------------------------------------------------------------
-SAVE = """
-UPDATE chat_message AS reply
-SET content = saved.content, beat_at = now(), status = 'pending', error_code = ''
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[])
-    AS saved (session_id, id, attempt, content)
-WHERE reply.session_id = saved.session_id AND reply.id = saved.id
-    AND reply.attempt = saved.attempt
-    AND (reply.status = 'pending' OR reply.status = 'failed' AND reply.error_code = 'interrupted')
-"""
-
-
-def save(texts: Iterable[tuple[Turn, str]]) -> None:
-    """Write what was said so far, and that these turns are alive. One statement."""
-    rows = [(turn.session_id, turn.reply_id, turn.attempt, text) for turn, text in texts]
-    rows.sort(key=lambda row: row[1])  # in the order in which a deletion locks them
-    with connection.cursor() as cursor:
-        cursor.execute(SAVE, [list(column) for column in zip(*rows, strict=True)])
-
-
 def wanted(turns: list[Turn]) -> set[UUID]:
     """Of these turns, the attempts that are still to be written: nobody has asked to stop them,
     deleted them, or taken them over.

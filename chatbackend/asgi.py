@@ -6,23 +6,28 @@ middleware so that it also covers a streamed answer, which is sent after Django'
 done.
 """
 
+import asyncio
 import os
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from io import BytesIO
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.core.handlers.asgi import ASGIHandler
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
 from loguru import logger
 
 pages = get_asgi_application()
 
-from chat import conversation, heartbeat, llm  # noqa: E402 - models need a Django that is set up
+from chat import conversation, heartbeat  # noqa: E402 - models need a Django that is set up
 from chat.checks import stop_if_misconfigured  # noqa: E402
 
 stop_if_misconfigured()
@@ -40,7 +45,10 @@ PAGES = ("/admin", "/static/", "/docs")
 
 
 class ApiHandler(ASGIHandler):
-    """Django with the few middlewares that the API needs."""
+    """Django for the API, which never blocks the event loop: with the few middlewares that it
+    needs, and without the thread and the signals by which Django looks after each request's
+    database connection. (The API's are those of `chat.database`, and no request's.)
+    """
 
     def load_middleware(self, is_async: bool = False) -> None:
         every = settings.MIDDLEWARE
@@ -49,6 +57,22 @@ class ApiHandler(ASGIHandler):
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = every
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        event = await receive()  # with the whole body, see `limited`
+        if event["type"] == "http.disconnect":
+            return
+        set_script_prefix(get_script_prefix(scope))
+        request, response = self.create_request(scope, BytesIO(event["body"]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self.listen_for_disconnect(receive))
+                if request is not None:
+                    response = await self.get_response_async(request)
+                await self.send_response(cast(HttpResponseBase, response), send)
+                listening.cancel()
+        except* RequestAborted:
+            pass
 
 
 api = ApiHandler()
@@ -67,8 +91,7 @@ async def live(receive: Receive, send: Send) -> None:
     heartbeat.watch()  # the worker before this one may have been killed
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await conversation.finish_running()
-    await llm.close_clients()
+    await conversation.finish()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -282,7 +282,8 @@ CONNECTION = {
     "tcp_user_timeout": 8000,
 }
 DATABASE_TIMEOUT_SECONDS = 8
-# Of each process, for the API; a page of the admin opens one of its own while it is made.
+# Of each process, so many for the turns' statements and so many for the rest of the API; a page of
+# the admin opens one of its own while it is made.
 DATABASE_CONNECTIONS = 8
 
 DATABASES: dict[str, dict[str, Any]] = {"default": database_url("DATABASE_URL")}

@@ -13,13 +13,13 @@ import httpx2
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.utils import timezone
 from loguru import logger
 
-from chat import conversation, heartbeat, llm, prompts, storage
+from chat import connections, conversation, database, heartbeat, llm, prompts, statements, storage
 from chat.database import threads
-from chat.models import ChatSession, DailyTokens, Message
+from chat.models import ChatSession, Message
 from chat.tests.scripted_model import Reply
 from chat.tests.streams import kinds, stream, streaming, text_of
 from chat.tests.waiting import eventually
@@ -204,8 +204,7 @@ def ask_here(ask_llm, stored):
         try:
             return await conversation.answer(Question("?", session_id=uuid4()))
         finally:
-            await conversation.finish_running()
-            await llm.close_clients()
+            await conversation.finish()
 
     yield lambda: asyncio.run(asking())
 
@@ -226,6 +225,34 @@ def logged():
     logger.remove(sink)
 
 
+def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
+    ask_here, monkeypatch, model
+):
+    done, in_use = [], set()
+    usual, others = connections._Connections.run, database._patiently
+
+    async def run(self, statement):
+        in_use.add(id(statement))
+        try:
+            return await usual(self, statement)
+        finally:
+            in_use.discard(id(statement))
+            done.append("OPEN" if "INSERT INTO chat_session" in statement.sql else "CLOSE")
+
+    async def asked(*arguments, **options):
+        done.append(f"model, {len(in_use)} in use")
+        return await complete(*arguments, **options)
+
+    complete = llm.complete
+    monkeypatch.setattr(connections._Connections, "run", run)
+    monkeypatch.setattr(database, "_patiently", lambda work: done.append("more") or others(work))
+    monkeypatch.setattr(llm, "complete", asked)
+
+    ask_here()
+
+    assert done == ["OPEN", "model, 0 in use", "CLOSE"]
+
+
 def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
     ask_here, monkeypatch, logged
 ):
@@ -234,9 +261,9 @@ def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
 
     def away(*_, **__):
         tries.append(time.monotonic())
-        raise OperationalError("away")
+        raise psycopg.OperationalError("away")
 
-    monkeypatch.setattr(storage, "close_turn", away)
+    monkeypatch.setattr(statements, "closing", away)
 
     answer = ask_here()
 
@@ -370,39 +397,37 @@ def test_a_database_that_was_read_only_is_used_again(serve, cluster, model):
 
 
 @pytest.mark.usefixtures("stored")
-def test_opening_twice_is_opening_once(monkeypatch, settings):
+def test_opening_twice_is_opening_once(settings):
     """As when a connection breaks right after the commit; also at the edge of the limit."""
     settings.CHAT_RATE = (1, 3600)
+    turn = made(Question("?", client=f"client {uuid4()}", session_id=uuid4()))
+    turn.was_tried = True
 
-    async def made():
-        return Turn(Question("?", client=f"client {uuid4()}", session_id=uuid4()))
+    first, second = storage.open_closely(turn), storage.open_closely(turn)
 
-    turn = asyncio.run(made())
-    first, second = storage.open_turn(turn), storage.open_turn(turn)
-
-    assert first.reply.id == second.reply.id
-    assert second.is_ours
+    assert first == second == storage.Opened(turn.session_id, turn.reply_id, [])
     assert Message.objects.filter(session_id=turn.session_id).count() == 2
 
 
 @pytest.mark.usefixtures("stored")
-def test_what_a_deleted_answer_has_used_is_counted_once(settings):
-    settings.CHAT_DAILY_TOKEN_BUDGET = 10**9
-    DailyTokens.objects.all().delete()
+def test_what_is_stored_too_late_is_taken_back():
+    """The reader was told that nothing was stored; what others have said stays."""
+    before, late = made(Question("?", session_id=uuid4())), made(Question("?"))
+    storage.open_closely(before)
+    again = made(Question("?", session_id=before.session_id))
+    for turn in (late, again):
+        storage.open_closely(turn)
+        storage.take_back(turn)
 
-    async def made():
-        return Turn(Question("?", session_id=uuid4()))
+    assert not ChatSession.objects.filter(id=late.session_id).exists()
+    assert Message.objects.filter(session_id=before.session_id).count() == 2
 
-    deleted, kept = asyncio.run(made()), asyncio.run(made())
-    for turn in (deleted, kept):
-        storage.open_turn(turn)
-    ChatSession.objects.filter(id=deleted.session_id).delete()
-    now = timezone.now()
-    storage.close_turn(deleted, now, 7, status="stopped", content="Some.")
-    for _ in range(2):  # the connection broke after the first
-        storage.close_turn(kept, now, 100, status="complete", content="All.")
 
-    assert DailyTokens.objects.get().tokens == 107
+def made(question):
+    async def turn():
+        return Turn(question)
+
+    return asyncio.run(turn())
 
 
 def test_deleting_does_not_deadlock_with_the_stop_it_causes(serve, cluster, model):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from loguru import logger
 from pydantic import ValidationError
 
-from chat import conversation, llm
+from chat import conversation
 from chat.errors import ChatError
 from chat.problems import invalid_request, told
 from chat.schemas import ChatRequest
@@ -52,8 +52,7 @@ class Command(BaseCommand):
             self.say("\nStopped.")
             raise
         finally:
-            await conversation.finish_running()
-            await llm.close_clients()
+            await conversation.finish()
         self.say(f"Go on with --session {turn.session_id}")
 
     async def tell(self, turn: Turn) -> None:
