@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
-from django.db.models import Exists, Func, OuterRef, Q
+from django.db.models import Exists, F, Func, OuterRef, Q
 from django.utils import timezone
 
 SEARCHED_AT_ONCE = 10_000
@@ -213,6 +213,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def exchanges_before(self, message_id: UUID, count: int) -> "list[tuple[Message, Message]]":
         """The last `count` finished (question, reply) pairs before a message, oldest first."""
         replies = self.finished().filter(id__lt=message_id).select_related("reply_to")
+        replies = replies.filter(reply_to__session=F("session"))  # the same, in the same partition
         newest_first = replies.order_by("-id")[:count]
         return [(reply.reply_to, reply) for reply in reversed(list(newest_first)) if reply.reply_to]
 

@@ -63,7 +63,7 @@ LEFT JOIN LATERAL (
         earlier.id,
         (
             SELECT content FROM chat_message AS asked
-            WHERE asked.session_id = earlier.session_id AND asked.id = earlier.reply_to_id
+            WHERE asked.session_id = %(session)s AND asked.id = earlier.reply_to_id
         ) AS question,
         CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer
     FROM chat_message AS earlier
@@ -160,7 +160,7 @@ written AS (
         prompt_tokens = %(prompt_tokens)s, completion_tokens = %(completion_tokens)s,
         latency_ms = %(latency_ms)s, first_token_ms = %(first_token_ms)s, finished_at = %(at)s
     FROM session
-    WHERE reply.session_id = session.id AND reply.id = %(reply)s
+    WHERE reply.session_id = %(session)s AND reply.id = %(reply)s
         AND reply.attempt = %(attempt)s AND {unfinished}
     RETURNING reply.id
 )
@@ -195,12 +195,14 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
 
 
 # Save ---------------------------------------------------------------------------------------
+# The sessions are named once more, since a join does not tell in which partitions they are.
 SAVE = """
 UPDATE chat_message AS reply
 SET content = saved.content, beat_at = now(), status = 'pending', error_code = ''
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[])
+FROM unnest(%(sessions)s::uuid[], %(replies)s::uuid[], %(attempts)s::uuid[], %(texts)s::text[])
     AS saved (session_id, id, attempt, content)
-WHERE reply.session_id = saved.session_id AND reply.id = saved.id
+WHERE reply.session_id = ANY(%(sessions)s::uuid[])
+    AND reply.session_id = saved.session_id AND reply.id = saved.id
     AND reply.attempt = saved.attempt AND {unfinished}
 """
 
@@ -209,6 +211,7 @@ def save(texts: Iterable[tuple[Turn, str]]) -> None:
     """Write what was said so far, and that these turns are alive."""
     rows = [(turn.session_id, turn.reply_id, turn.attempt, text) for turn, text in texts]
     rows.sort(key=lambda row: row[1])  # in the order in which a deletion locks them
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns = map(list, zip(*rows, strict=True))
+    values = dict(zip(("sessions", "replies", "attempts", "texts"), columns, strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(SAVE.format(unfinished=UNFINISHED), columns)
+        cursor.execute(SAVE.format(unfinished=UNFINISHED), values)

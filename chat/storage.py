@@ -131,11 +131,17 @@ def _begin(turn: Turn) -> Opened:
 
 def _begin_again(turn: Turn, failed: Message) -> Opened:
     """The same rows, for another attempt."""
-    failed.status = Message.Status.PENDING
-    failed.content = failed.error_code = ""
-    failed.finished_at = failed.first_token_ms = None
-    failed.attempt, failed.beat_at, failed.stop_requested = turn.attempt, Now(), False
-    failed.save()
+    rows = Message.objects.filter(session_id=failed.session_id, id=failed.id)
+    rows.update(
+        status=Message.Status.PENDING,
+        content="",
+        error_code="",
+        finished_at=None,
+        first_token_ms=None,
+        attempt=turn.attempt,
+        beat_at=Now(),
+        stop_requested=False,
+    )
     return _opened(turn, failed)
 
 
