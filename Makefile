@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench screenshots docusaurus lint format lock
+.PHONY: help run test faults bench screenshots docusaurus scaled lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -46,15 +46,18 @@ docusaurus: .venv/.installed ## Build the example book with npm, serve it on por
 	cd examples/docusaurus && npm ci --silent
 	$(BIN)/python -m pytest -m docusaurus chat/tests/test_docusaurus.py
 
+scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
+	$(BIN)/python -m pytest -m scaled chat/tests/test_scaled.py $(ARGS)
+
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
-lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfile
+lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chat chatbackend benchmarks
+	$(BIN)/mypy chat chatbackend benchmarks examples/scaled
 	$(BIN)/lint-imports --no-logo
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile examples/scaled/Dockerfile
 	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
 	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from chat.tests.streams import kinds, parsed, text_of
 from chat.tests.waiting import eventually
 
 PATIENCE_SECONDS = 60
+CUT = "a stream that was cut"
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Asked:
     key: str | None
     session: str = field(default_factory=lambda: str(uuid4()))
     tries: int = 0
+    cuts: int = 0  # of its stream, on the way
     status: object = None
     told: str = ""
     reply_id: str | None = None
@@ -57,9 +58,6 @@ class Readers:
         enough = len(self.answered) + more
         eventually(lambda: len(self.answered) >= enough, PATIENCE_SECONDS)
 
-    def statuses(self) -> Counter[str]:
-        return Counter(str(each.status) for each in self.asked)
-
     def _read(self, number: int) -> None:
         form, keyed = ("plain", "stream")[number % 2], number % 4 < 2
         asked = 0
@@ -89,6 +87,7 @@ class Readers:
             ) as answer:
                 self._listen(asked, answer)
         except httpx2.TransportError as error:
+            asked.cuts += asked.status == CUT
             asked.status = type(error).__name__
 
     def _listen(self, asked: Asked, answer: httpx2.Response) -> None:
@@ -100,7 +99,7 @@ class Readers:
                 asked.whole = True
             return
         events: list[Any] = []
-        asked.status, rest = "a stream that was cut", ""
+        asked.status, rest = CUT, ""
         for text in answer.iter_text():
             *blocks, rest = (rest + text).split("\n\n")
             events += map(parsed, blocks)

@@ -259,17 +259,17 @@ def test_staff_work_on_all_hosts_through_the_pooler(scaled, cluster):
 
 # What happens to machines -------------------------------------------------------------------
 def slowly(body):
-    """Half a second of words, among them the question's own."""
+    """A second of words, among them the question's own."""
     question = body["messages"][-1]["content"]
-    return Reply(f"{question} has its answer in these words.", gap=0.07, delay=0.1)
+    return Reply(f"{question} has its answer in these words.", gap=0.15, delay=0.1)
 
 
 def test_a_host_killed_under_load_loses_nothing(scaled, cluster, model):
     machines = scaled(on=cluster, CHAT_RATE="")
     model.decides(slowly)
 
-    with reading(machines.url, 16, try_again=True) as readers:
-        readers.wait_for_answers(16)
+    with reading(machines.url, 24, try_again=True) as readers:
+        readers.wait_for_answers(24)
         machines.hosts[0].kill()
         readers.wait_for_answers(64)
         machines.hosts[0].start()
@@ -288,8 +288,8 @@ def test_a_host_killed_under_load_loses_nothing(scaled, cluster, model):
             reply_id, status, error_code, content = replies[each.question]
             assert (reply_id, status, error_code) == (each.reply_id, "failed", "interrupted")
             assert each.told.startswith(content) or content.startswith(each.told)
-    assert [each for each in readers.asked if each.tries > 1], "nothing was in flight"
-    assert [each for each in readers.failed if each.reply_id], "no stream was in flight"
+    assert {each.form for each in readers.asked if each.tries > 1} == {"plain", "stream"}
+    assert [each for each in readers.asked if each.cuts]
 
 
 def settled(cluster):
@@ -297,7 +297,8 @@ def settled(cluster):
     found = rows(
         cluster,
         "SELECT question.content, reply.id::text, reply.status, reply.error_code, reply.content "
-        "FROM chat_message question LEFT JOIN chat_message reply ON reply.reply_to_id = question.id "
+        "FROM chat_message question "
+        "LEFT JOIN chat_message reply ON reply.reply_to_id = question.id "
         "WHERE question.role = 'user'",
     )
     return found if all(status != "pending" for _, _, status, *_ in found) else None

@@ -1,5 +1,5 @@
-"""Serve from many machines, tried out on this one. Ctrl-C ends it all; SIGHUP restarts the hosts one
-after the other, which no reader notices.
+"""Serve from many machines, tried out on this one. Ctrl-C ends it all; SIGHUP restarts the hosts
+one after the other, which no reader notices.
 
     python -m examples.scaled --hosts 2 --port 8080
 """

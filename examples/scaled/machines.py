@@ -1,4 +1,4 @@
-"""Hosts behind nginx, on one PostgreSQL through PgBouncer: as on many machines, but all on this one.
+"""Hosts behind nginx, on one PostgreSQL through PgBouncer: as on many machines, on this one.
 
 Each host is a gunicorn with a port and an environment of its own; what they share is the database.
 nginx and PgBouncer are Debian's. Nothing needs root; started by root, the two run as the user that
