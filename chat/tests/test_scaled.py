@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from statistics import median
 from uuid import uuid4
@@ -304,6 +304,31 @@ def settled(cluster):
     return found if all(status != "pending" for _, _, status, *_ in found) else None
 
 
+def test_a_question_whose_host_dies_is_sent_on_only_if_it_has_a_key(scaled, model):
+    machines = scaled(LLM_TIMEOUT_SECONDS="30")
+    model.says(Reply(hold=True))
+    asking = []
+
+    def ask(headers):
+        return httpx2.post(
+            f"{machines.url}/chat", json={"message": "?"}, headers=headers, timeout=60
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        for headers in ({"Idempotency-Key": "1"}, {"Idempotency-Key": "2"}, {}, {}):
+            asking.append(pool.submit(ask, headers))  # each to the host that has fewer
+            model.wait_for_requests(len(asking))
+        machines.hosts[0].kill()
+        wait(asking, return_when=FIRST_COMPLETED)
+        time.sleep(1)
+        model.release()
+        told = [(each.result().status_code, each.result().json().get("code")) for each in asking]
+
+    assert sorted(told[:2]) == [(200, None), (409, "answer_in_progress")]
+    assert sorted(told[2:]) == [(200, None), (503, "unavailable")]
+    assert len(model.requests) == 4
+
+
 def test_a_rolling_restart_drops_no_request(scaled, model):
     machines = scaled(CHAT_RATE="")
     model.decides(slowly)
@@ -339,7 +364,7 @@ def test_with_no_host_left_readers_get_a_problem_document(scaled):
     for host in machines.hosts:
         host.stop()
 
-    for headers in ({}, {"Idempotency-Key": "a key"}):
+    for headers in ({}, {"Idempotency-Key": "a-key"}):
         refused = machines.client.post("/chat", json={"message": "?"}, headers=headers)
         assert refused.status_code == 503
         assert refused.headers["Content-Type"] == "application/problem+json"
