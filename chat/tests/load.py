@@ -14,7 +14,7 @@ from chat.tests.streams import kinds, parsed, text_of
 from chat.tests.waiting import eventually
 
 PATIENCE_SECONDS = 60
-CUT = "a stream that was cut"
+CUT = "a stream that was cut"  # unless it goes on
 
 
 @dataclass
@@ -53,6 +53,11 @@ class Readers:
     @property
     def failed(self) -> list[Asked]:
         return [each for each in self.asked if each.status is not None and not each.whole]
+
+    @property
+    def half_way(self) -> list[Asked]:
+        """Those whose answer has begun."""
+        return [each for each in self.asked if each.status == CUT]
 
     def wait_for_answers(self, more: int) -> None:
         enough = len(self.answered) + more

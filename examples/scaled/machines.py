@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGHUP, SIGKILL
+from signal import SIGHUP, SIGKILL, SIGQUIT, SIGTERM, Signals
 from string import Template
 from typing import Any
 from urllib.parse import quote
@@ -72,15 +72,18 @@ def wait_until(is_so: Callable[[], bool], seconds: float, what: str) -> None:
 class Part:
     """A program of the set-up, which writes to `log` (a descriptor)."""
 
-    name = "part"
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None" = None
 
-    def __init__(self, port: int, log: int) -> None:
+    def __init__(self, name: str, port: int, log: int, ends_by: Signals = SIGTERM) -> None:
+        self.name = name
         self.port = port
         self.log = log
+        self.ends_by = ends_by
 
     def run(self, command: list[str], environment: Mapping[str, str], user: list[str]) -> None:
         """Start it; it is told to end when this process is gone."""
+        if Part.is_up(self):
+            raise NotUp(f"{self.name} finds port {self.port} taken.")
         setpriv = [program("setpriv") or "setpriv", "--pdeathsig", "TERM", *user, "--"]
         self.process = subprocess.Popen(
             [*setpriv, *command],
@@ -93,8 +96,14 @@ class Part:
         )
         wait_until(self._is_up_or_over, UP_SECONDS, f"{self.name} answers")
 
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise NotUp(f"{self.name} was not started.")
+        return self.process.pid
+
     def _is_up_or_over(self) -> bool:
-        if self.process.poll() is not None:
+        if self.process and self.process.poll() is not None:
             raise NotUp(f"{self.name} ended while it started: see what it wrote.")
         return self.is_up()
 
@@ -103,23 +112,30 @@ class Part:
             return True
         return False
 
-    def stop(self, seconds: float = END_SECONDS) -> None:
+    def stop(self) -> None:
+        """Tell it to end, and wait for that: what it is doing is done first."""
+        if self.process is None:
+            return
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.ends_by)
         try:
-            self.process.wait(seconds)
+            self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+
+    def kill(self) -> None:
+        """As when a machine loses its power: all of its processes at once."""
+        if self.process:
+            os.killpg(self.pid, SIGKILL)
             self.process.wait()
 
 
 class Host(Part):
     """A gunicorn with its workers, as one machine has it."""
 
-    name = "gunicorn"
-
     def __init__(self, port: int, log: int, environment: Mapping[str, str]) -> None:
-        super().__init__(port, log)
+        super().__init__("gunicorn", port, log)
         self.environment = {**environment, "HOST": "127.0.0.1", "PORT": str(port)}
         self.url = f"http://127.0.0.1:{port}"
 
@@ -131,11 +147,6 @@ class Host(Part):
         with suppress(OSError, urllib.error.URLError), http.open(f"{self.url}/health/ready"):
             return True
         return False
-
-    def kill(self) -> None:
-        """As when a machine loses its power: all of its processes at once."""
-        os.killpg(self.process.pid, SIGKILL)
-        self.process.wait()
 
 
 class Machines:
@@ -162,8 +173,8 @@ class Machines:
         self.database = conninfo_to_dict(database)
         self.password = secrets.token_urlsafe()
         self.pool_size = pool_size
-        self.pooler, self.balancer = Part(free_port(), log), Part(port or free_port(), log)
-        self.pooler.name, self.balancer.name = "PgBouncer", "nginx"
+        self.pooler = Part("PgBouncer", free_port(), log)
+        self.balancer = Part("nginx", port or free_port(), log, ends_by=SIGQUIT)
         self.url = f"http://127.0.0.1:{self.balancer.port}"
         shared = {"SECRET_KEY": secrets.token_urlsafe(50)} | dict(environment)
         shared |= {"DATABASE_URL": self.database_url, "NUM_PROXIES": "1"}
@@ -181,10 +192,9 @@ class Machines:
         self.start_balancer()
 
     def stop(self) -> None:
-        """Readers first: whoever is being answered still is."""
+        """From the readers on: whoever is being answered still is."""
         for part in (self.balancer, *self.hosts, self.pooler):
-            if hasattr(part, "process"):
-                part.stop()
+            part.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # PgBouncer --------------------------------------------------------------------------------
@@ -220,12 +230,12 @@ class Machines:
         """From now on, new requests go to all hosts but one."""
         self._write_balancer_config(without)
         before = self._balancing()
-        self.balancer.process.send_signal(SIGHUP)
+        os.kill(self.balancer.pid, SIGHUP)
         wait_until(lambda: not before & self._balancing(), UP_SECONDS, "nginx reads its file anew")
 
     def _balancing(self) -> set[str]:
         """nginx' processes that take new connections; a reload replaces them."""
-        pid = self.balancer.process.pid
+        pid = self.balancer.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         found = set()
         for child in children:
