@@ -1,11 +1,6 @@
 """The reader's chat in a real Chromium: on the page of our own, and on a book of another origin."""
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,138 +9,23 @@ from playwright.sync_api import expect
 from chat import widget
 from chat.models import Message
 from chat.tests.browser import elsewhere, overflow, serious_problems
+from chat.tests.reader import (
+    ANSWER,
+    PASSAGE,
+    answered,
+    expected,
+    is_focused,
+    ready,
+    replies,
+    say,
+    select,
+)
 from chat.tests.scripted_model import Reply, refusal
-from chat.tests.wire import Wire
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ANSWER = "A scripted answer."
-PASSAGE = "A node is an executable process that performs computation."
 MOST_KILOBYTES = 60
 SLOW = Reply("One two three four five six seven eight nine ten.", gap=0.2)
-
-HOST_PAGE = """<!doctype html>
-<html lang="{lang}"><head><meta charset="utf-8"><title>Chapter 1</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
-  style-src 'self'; script-src {server}; connect-src {server}">
-<script src="{server}/widget.js" defer {settings}></script></head>
-<body><main><h1>Chapter 1</h1><p id="passage">{passage}</p>
-<p><a href="two.html">Chapter 2</a></p><label>Notes <textarea>my own notes</textarea></label>
-</main></body></html>"""
-
-
-class Book:
-    """A site of static pages on another origin, with the chat by one script tag."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = partial(QuietHandler, directory=folder)
-        self.folder = folder
-        self.site = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.site.server_port}"
-        threading.Thread(target=self.site.serve_forever, daemon=True).start()
-
-    def write(self, server: str, settings: str = "", lang: str = "en") -> str:
-        facts = {"server": server, "settings": settings, "lang": lang, "passage": PASSAGE}
-        for name in ("one", "two"):
-            (self.folder / f"{name}.html").write_text(HOST_PAGE.format(**facts))
-        return f"{self.url}/one.html"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def book_on_another_origin(folder: Path) -> Iterator[Book]:
-    book = Book(folder)
-    try:
-        yield book
-    finally:
-        book.site.shutdown()
-        book.site.server_close()
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    with book_on_another_origin(tmp_path_factory.mktemp("book")) as book:
-        yield book
-
-
-@pytest.fixture(scope="module")
-def reading(book, environment, tmp_path_factory):
-    """A server that the book may call."""
-    from chat.tests.server import running_server
-
-    log = tmp_path_factory.mktemp("server") / "log"
-    allowed = {"FRONTEND_URL": book.url, "EMBEDDED": "true", "CHAT_RATE": "1000/m"}
-    with running_server(log, **environment | allowed) as server:
-        yield server
-
-
-@pytest.fixture
-def open_book(visit, book, reading, model):
-    """Opens the book's first page, with these settings of the script's."""
-
-    def opening(settings="", lang="en", **options):
-        page = visit(**options)
-        page.goto(book.write(reading.base_url, settings, lang))
-        return ready(page)
-
-    return opening
-
-
-@pytest.fixture
-def chat_page(visit, reading, model):
-    def opening(**options):
-        page = visit(base_url=reading.base_url, **options)
-        page.goto("/")
-        return ready(page)
-
-    return opening
-
-
-@pytest.fixture
-def wire(reading):
-    """Between the browser and the server."""
-    wire = Wire(reading.port)
-    yield wire
-    wire.close()
-
-
-def ready(page):
-    page.locator("book-chat").wait_for(state="attached")
-    return page
-
-
-def say(page, question):
-    page.get_by_label("Your question").fill(question)
-    page.keyboard.press("Enter")
-
-
-def answered(page, count=1):
-    """So many replies are complete (or stopped)."""
-    expect(page.get_by_role("button", name="Helpful", exact=True)).to_have_count(count)
-
-
-def replies(page):
-    return page.locator(".message.assistant .text")
-
-
-def select(page, selector="#passage"):
-    page.evaluate("at => getSelection().selectAllChildren(document.querySelector(at))", selector)
-
-
-def is_focused(page, label):
-    focused = "document.querySelector('book-chat').shadowRoot.activeElement?.ariaLabel"
-    return page.evaluate(focused) == label
-
-
-def expected(troubles, *texts):
-    """These troubles, and no others, were what the test is about."""
-    assert troubles
-    assert all(any(text in trouble for text in texts) for trouble in troubles), troubles
-    troubles.clear()
+HELD = Reply("One two three four.", hold_after=2)
 
 
 # One component, two homes -------------------------------------------------------------------
@@ -569,7 +449,7 @@ def test_a_reload_and_another_page_of_the_book_go_on(open_book, model):
 
 
 def test_an_answer_that_was_being_written_is_awaited_after_a_reload(chat_page, model, troubles):
-    model.says(SLOW)
+    model.says(HELD)
     page = chat_page()
     say(page, "Count!")
     expect(replies(page)).to_contain_text("two")
@@ -578,7 +458,8 @@ def test_an_answer_that_was_being_written_is_awaited_after_a_reload(chat_page, m
 
     expect(replies(page)).to_contain_text("One two")
     expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
-    expect(replies(page)).to_have_text(SLOW.text)
+    model.release()
+    expect(replies(page)).to_have_text(HELD.text)
     answered(page)
     assert len(model.requests) == 1
     expected(troubles, "ERR_ABORTED")  # the stream that the reload ended
