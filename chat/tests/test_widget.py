@@ -526,6 +526,22 @@ def test_a_server_beyond_reach_is_told_and_the_question_is_kept(visit, wire, mod
     expected(troubles, "ERR_")
 
 
+def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model):
+    model.says(HELD)
+    page = visit(base_url=wire.url)
+    page.goto("/")
+    ready(page).evaluate(HURRIED)
+    say(page, "Count!")
+    expect(replies(page)).to_contain_text("two")
+
+    wire.freeze()
+    model.release()
+
+    expect(replies(page)).to_have_text(HELD.text)
+    answered(page)
+    assert len(model.requests) == 1
+
+
 BLOCKED = """for (const kind of ["localStorage", "sessionStorage"]) {
   const get = () => { throw new DOMException("Blocked", "SecurityError"); };
   Object.defineProperty(window, kind, { get });
