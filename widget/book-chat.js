@@ -122,7 +122,8 @@ class BookChat extends HTMLElement {
     const hear = (event) => shortcut(event) && (event.preventDefault(), this.#summon());
     for (const place of [document, this.shadowRoot]) place.addEventListener("keydown", hear);
     NARROW.addEventListener("change", () => this.#relay());
-    // Shown again from memory, as it was left: another page may have gone on meanwhile.
+    // Shown again from memory, as it was left: another page may have gone on meanwhile, and not every
+    // browser then delivers what the storage told.
     addEventListener("pageshow", ({ persisted }) => persisted && this.#opened && this.#read());
   }
 

@@ -40,7 +40,8 @@ export class Conversation extends EventTarget {
     this.api = api;
     this.store = store;
     // What another tab asked shows here once it is over.
-    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || this.open());
+    const look = () => this.open().catch(() => {}); // unheard: nobody asked for it here
+    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || look());
     store.onChange("session", (session) => session || this.#forget());
   }
 

@@ -44,9 +44,9 @@ section.panel { block-size: 100%; max-inline-size: 52em; margin-inline: auto; }
 @media (max-width: 30rem) {
   dialog.panel, :host(.left) dialog.panel, :host(:not(.left)) dialog.panel { inset: 0; inline-size: 100%; block-size: 100dvh; border: 0; border-radius: 0; }
 }
-header { display: flex; align-items: center; gap: .25em; padding: .5em .5em .5em 1em; border-block-end: 1px solid var(--edge); }
+header { display: flex; flex-wrap: wrap; justify-content: end; align-items: center; gap: .25em; padding: .5em .5em .5em 1em; border-block-end: 1px solid var(--edge); }
 :host([dir=rtl]) header { padding: .5em 1em .5em .5em; }
-header h1, header h2 { flex: 1; font-size: 1.05em; overflow-wrap: anywhere; }
+header h1, header h2 { flex: 1 1 7em; font-size: 1.05em; overflow-wrap: anywhere; }
 .demonstration { padding: .5em 1.2em; font-size: .85em; background: var(--soft); border-block-end: 1px solid var(--edge); }
 
 .scroller { flex: 1; overflow-y: auto; overflow-anchor: none; overscroll-behavior: contain; padding: 1em; min-block-size: 0; outline-offset: -3px; }
@@ -61,8 +61,9 @@ header h1, header h2 { flex: 1; font-size: 1.05em; overflow-wrap: anywhere; }
 .text h1, .text h2, .text h3, .text h4, .text h5, .text h6 { font-size: 1.05em; line-height: 1.3; }
 .text ul, .text ol { padding-inline-start: 1.4em; }
 .text ul { list-style: disc; }
-.text pre { position: relative; padding: .75em; padding-inline-end: 2.75em; overflow-x: auto; border: 1px solid var(--edge); border-radius: .5em; background: var(--soft); direction: ltr; text-align: left; }
-.text pre .copy { position: absolute; top: .25em; right: .25em; }
+.code { position: relative; }
+.text pre { font: inherit; padding: .75em; padding-inline-end: 2.75em; overflow-x: auto; border: 1px solid var(--edge); border-radius: .5em; background: var(--soft); direction: ltr; text-align: left; }
+.code .copy { position: absolute; top: 1px; right: 1px; background: var(--soft); }
 .text code { font: .9em/1.45 ui-monospace, monospace; }
 .text :not(pre) > code { padding: .1em .3em; border-radius: .25em; background: var(--soft); }
 .wide { overflow-x: auto; }
@@ -80,7 +81,7 @@ summary { cursor: pointer; }
 .failure { color: var(--alarm); }
 .retry { margin-block-start: .4em; }
 .judging { display: flex; gap: .25em; margin-inline-start: -.5em; color: var(--quiet); }
-.comment { display: flex; gap: .5em; align-items: end; }
+.comment { margin-block-start: .4em; display: flex; gap: .5em; align-items: end; }
 .waiting { display: inline-block; inline-size: .6em; block-size: .6em; border-radius: 50%; background: var(--quiet); animation: waiting 1s ease-in-out infinite alternate; }
 @keyframes waiting { to { opacity: .2; } }
 

@@ -526,7 +526,7 @@ def test_a_server_beyond_reach_is_told_and_the_question_is_kept(visit, wire, mod
     expected(troubles, "ERR_")
 
 
-def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model):
+def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model, troubles):
     model.says(HELD)
     page = visit(base_url=wire.url)
     page.goto("/")
@@ -540,6 +540,7 @@ def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model):
     expect(replies(page)).to_have_text(HELD.text)
     answered(page)
     assert len(model.requests) == 1
+    expected(troubles, "ERR_ABORTED", "409")
 
 
 BLOCKED = """for (const kind of ["localStorage", "sessionStorage"]) {
@@ -585,7 +586,7 @@ def test_long_conversations_are_read_page_by_page(chat_page, reading, model):
 def test_another_tab_sees_the_same_conversation(chat_page):
     page = chat_page()
     other = page.context.new_page()
-    other.goto(page.url)
+    other.goto(page.url, wait_until="networkidle")
 
     say(page, "What is a node?")
     expect(replies(page)).to_have_text(ANSWER)
