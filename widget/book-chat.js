@@ -76,7 +76,8 @@ class BookChat extends HTMLElement {
   }
 
   #demonstration() {
-    return this.server.demonstration ? el("p", { className: "demonstration" }, this.words.demonstration) : null;
+    // A page of our own says so itself, to whoever runs it too.
+    return this.server.demonstration && !this.isPage ? el("p", { className: "demonstration" }, this.words.demonstration) : null;
   }
 
   #confirmation() {

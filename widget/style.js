@@ -19,7 +19,7 @@ dialog:not([open]) { display: none; }
 [hidden] { display: none !important; }
 .hidden { position: absolute; inline-size: 1px; block-size: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 h1, h2, h3, p, ol, ul, blockquote, pre { margin: 0; padding: 0; }
-button, textarea { font: inherit; color: inherit; }
+:where(.panel) :is(button, textarea) { font: inherit; color: inherit; }
 button { cursor: pointer; border: 1px solid var(--edge); border-radius: .5em; padding: .4em .8em; background: var(--page); min-block-size: 2.25em; }
 button:hover { background: var(--soft); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

@@ -694,10 +694,14 @@ def test_the_documentation_works_under_that_policy(visit, reading):
     expect(page.get_by_text("Ask a question")).to_be_visible()
 
 
-def test_a_line_tells_when_the_demonstration_model_answers(visit, serve):
+def test_a_line_tells_when_the_demonstration_model_answers(visit, serve, book):
     server = serve(EMBEDDED="true", OPENAI_BASE_URL="", OPENAI_API_KEY="", OPENAI_MODEL="")
-    page = visit(base_url=server.base_url)
-    page.goto("/")
+    page = visit()
 
-    expect(page.get_by_text("A small demonstration model is answering.")).to_be_visible()
+    page.goto(server.base_url)
+    ready(page)
+    expect(page.get_by_text("a small demonstration model and are often wrong")).to_be_visible()
     expect(page.get_by_text("OPENAI_API_KEY")).to_be_visible()
+    page.goto(book.write(server.base_url))
+    page.get_by_role("button", name="Ask the book").click()
+    expect(page.get_by_text("A small demonstration model is answering.")).to_be_visible()

@@ -37,10 +37,10 @@ def style(locator, name):
     "css",
     [
         "* { all: unset !important }",
-        "* { font: 40px/3 fantasy !important; color: red !important; visibility: hidden !important;"
+        "* { font: 40px/3 fantasy !important; color: red !important; cursor: none;"
         " letter-spacing: 9px !important; text-transform: uppercase !important }",
         "html { font-size: 62.5% } body > * { max-width: 10px; margin: 9px; color: red }",
-        "html { font-size: 150% }",
+        "html { font-size: 150% } body { font-size: .5rem }",
     ],
 )
 def test_the_styles_of_a_page_do_not_reach_the_chat(open_book, css):
@@ -57,6 +57,10 @@ def test_the_styles_of_a_page_do_not_reach_the_chat(open_book, css):
     expect(reply).to_be_visible()
     box = page.get_by_role("dialog").bounding_box()
     assert (box["width"], box["y"] > 0) == (416, True)
+    opener = page.locator(".opener").bounding_box()
+    assert (opener["width"], opener["height"]) == (56, 56)
+    select(page)
+    assert style(page.get_by_role("button", name="Ask about this"), "fontSize") == "16px"
 
 
 def test_a_page_may_hide_the_chat_where_it_is_not_wanted(open_book):
