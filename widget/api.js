@@ -7,6 +7,8 @@ export class Problem extends Error {
   }
 }
 
+const SILENCE_SECONDS = 40; // the server says something every 15
+
 /** The connection broke: what became of the request is not known. */
 export class Lost extends Error {}
 
@@ -56,7 +58,7 @@ export class Api {
   async #send(method, path, { body, headers = {}, signal } = {}) {
     let answer;
     try {
-      answer = await fetch(this.origin + path, {
+      const request = fetch(this.origin + path, {
         method,
         headers: { ...headers, ...(body && { "Content-Type": "application/json" }) },
         body: body && JSON.stringify(body),
@@ -64,12 +66,22 @@ export class Api {
         cache: "no-store",
         signal,
       });
+      answer = await heard(request);
     } catch (error) {
       throw signal?.aborted ? error : new Lost();
     }
     if (answer.ok) return answer;
     throw await problem(answer);
   }
+}
+
+/** Lost where nothing comes for long: a connection may die without a word. */
+function heard(promise) {
+  let timer;
+  const silence = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Lost()), SILENCE_SECONDS * 1000);
+  });
+  return Promise.race([promise, silence]).finally(() => clearTimeout(timer));
 }
 
 async function problem(answer) {
@@ -86,8 +98,9 @@ async function* events(body) {
   for (;;) {
     let read;
     try {
-      read = await reader.read();
+      read = await heard(reader.read());
     } catch {
+      reader.cancel().catch(() => {});
       throw new Lost();
     }
     if (read.done) return;

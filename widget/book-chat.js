@@ -37,6 +37,8 @@ class BookChat extends HTMLElement {
   #draw() {
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet()];
+    // What is typed here is no shortcut of the page's.
+    for (const kind of ["keydown", "keypress", "keyup"]) root.addEventListener(kind, (event) => event.stopPropagation());
     const { words, settings } = this;
     this.lang = words.code;
     this.dir = words.dir;
@@ -74,7 +76,8 @@ class BookChat extends HTMLElement {
   }
 
   #demonstration() {
-    return this.server.demonstration ? el("p", { className: "demonstration" }, this.words.demonstration) : null;
+    // A page of our own says so itself, to whoever runs it too.
+    return this.server.demonstration && !this.isPage ? el("p", { className: "demonstration" }, this.words.demonstration) : null;
   }
 
   #confirmation() {
@@ -114,11 +117,20 @@ class BookChat extends HTMLElement {
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.input.addEventListener("input", () => this.#fit());
     this.panel.addEventListener("cancel", (event) => (event.preventDefault(), this.close()));
-    this.panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    this.panel.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && this.#escape());
     if (this.isPage) return;
     const shortcut = shortcutOf(this.settings.shortcut ?? "Alt+Shift+A");
-    document.addEventListener("keydown", (event) => shortcut(event) && (event.preventDefault(), this.#summon()));
-    NARROW.addEventListener("change", () => this.panel.open && this.#lay());
+    const hear = (event) => shortcut(event) && (event.preventDefault(), this.#summon());
+    for (const place of [document, this.shadowRoot]) place.addEventListener("keydown", hear);
+    NARROW.addEventListener("change", () => this.#relay());
+    // Shown again from memory, as it was left: another page may have gone on meanwhile, and not every
+    // browser then delivers what the storage told.
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#opened && this.#read());
+  }
+
+  #escape() {
+    if (this.confirmation.hidden) this.close();
+    else this.#confirm(false);
   }
 
   #key(event) {
@@ -154,6 +166,11 @@ class BookChat extends HTMLElement {
     if (this.#opened) return;
     this.#opened = true;
     this.#drawMessages();
+    await this.#read();
+  }
+  #opened = false;
+
+  async #read() {
     try {
       await this.conversation.open();
     } catch (error) {
@@ -161,7 +178,6 @@ class BookChat extends HTMLElement {
       this.say(error instanceof Lost ? "unreadable" : error.message);
     }
   }
-  #opened = false;
 
   /** On a phone the panel is all there is; elsewhere the page can be read beside it. */
   #lay() {
@@ -169,6 +185,14 @@ class BookChat extends HTMLElement {
     if (NARROW.matches) this.panel.showModal();
     else this.panel.open = true; // unlike `show()` it takes no focus away from the page
     this.#follow(true);
+  }
+
+  /** The window has become a narrow or a wide one. */
+  #relay() {
+    if (!this.panel.open) return;
+    const hadFocus = this.shadowRoot.activeElement !== null;
+    this.#lay();
+    if (hadFocus) this.focusInput();
   }
 
   close() {
@@ -187,8 +211,9 @@ class BookChat extends HTMLElement {
   /** Open with a passage, for the reader to ask about it. */
   askAbout(text) {
     const most = this.server.passageChars;
-    const isCut = text.length > most;
-    this.#setPassage(isCut ? text.slice(0, most) : text);
+    const letters = Array.from(text);
+    const isCut = letters.length > most;
+    this.#setPassage(isCut ? letters.slice(0, most).join("") : text);
     if (isCut) this.say(this.words.passageCut.replace("{n}", most.toLocaleString(this.words.code)));
     this.#open({ focus: true });
   }
@@ -225,10 +250,12 @@ class BookChat extends HTMLElement {
   }
 
   async #older() {
-    const height = this.scroller.scrollHeight;
+    const { scroller } = this;
+    const fromEnd = scroller.scrollHeight - scroller.scrollTop;
     try {
       await this.conversation.older();
-      this.scroller.scrollTop += this.scroller.scrollHeight - height;
+      scroller.scrollTop = scroller.scrollHeight - fromEnd; // what was being read stays where it was
+      if (this.older.hidden) scroller.focus();
     } catch (error) {
       this.say(error instanceof Lost ? "unreadable" : error.message);
     }
@@ -243,7 +270,7 @@ class BookChat extends HTMLElement {
 
   #confirm(isOpen) {
     this.confirmation.hidden = !isOpen;
-    if (isOpen) this.confirmation.querySelector("button").focus();
+    if (isOpen) this.confirmation.querySelector("button:last-child").focus(); // not the one that deletes
     else this.focusInput();
   }
 
@@ -264,13 +291,14 @@ class BookChat extends HTMLElement {
     for (const message of conversation.messages) {
       views.set(message, this.#views.get(message) ?? new MessageView(message, this));
     }
+    const isFollowed = this.#isAtEnd();
     this.#views = views;
     this.list.replaceChildren(...[...views.values()].map((view) => view.element));
     this.older.hidden = !conversation.hasOlder;
     this.greeting.hidden = !conversation.isEmpty;
     if (conversation.isEmpty) this.#drawSuggestions();
     this.#drawSender();
-    this.#follow(true);
+    this.#follow(isFollowed);
   }
 
   /** However many words come at once, a reply is drawn once for each frame. */
@@ -285,8 +313,9 @@ class BookChat extends HTMLElement {
 
   #drawDirty() {
     const isFollowed = this.#isAtEnd();
-    for (const message of this.#dirty) this.#views.get(message)?.draw();
-    this.#dirty.clear();
+    const dirty = this.#dirty;
+    this.#dirty = new Set(); // first: whatever happens, there is a next time
+    for (const message of dirty) this.#views.get(message)?.draw();
     this.#drawSender();
     this.#follow(isFollowed);
   }

@@ -40,7 +40,8 @@ export class Conversation extends EventTarget {
     this.api = api;
     this.store = store;
     // What another tab asked shows here once it is over.
-    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || this.open());
+    const look = () => this.open().catch(() => {}); // unheard: nobody asked for it here
+    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || look());
     store.onChange("session", (session) => session || this.#forget());
   }
 
@@ -61,6 +62,7 @@ export class Conversation extends EventTarget {
   async open() {
     if (this.isAnswering) return;
     await this.#read();
+    if (this.isAnswering) return; // asked while we read
     const asked = this.store.get("asked");
     const last = this.messages.at(-1);
     if (asked && asked.session === this.session) this.#takeUp(asked);
@@ -71,11 +73,20 @@ export class Conversation extends EventTarget {
     if (!this.session) return this.#show([], false);
     try {
       const history = await this.api.history(this.session);
-      this.#show(history.messages.map(read), history.has_more);
+      this.#show(this.#withCurrent(history.messages.map(read)), history.has_more);
     } catch (error) {
       if (error.status !== 404) throw error;
-      this.#show([], false); // deleted, or never begun
+      this.#show(this.#withCurrent([]), false); // deleted, or never begun
     }
+  }
+
+  /** The past, then what was asked while it was read (which may be in it already). */
+  #withCurrent(past) {
+    if (!this.isAnswering) return past;
+    const [asked, answer] = past.slice(-2);
+    const current = this.messages.slice(-2);
+    const isIncluded = asked?.text === current[0].text && answer.status !== "complete";
+    return [...past.slice(0, isIncluded ? -2 : undefined), ...current];
   }
 
   /** A question that this browser has sent and did not see answered. */
@@ -98,7 +109,7 @@ export class Conversation extends EventTarget {
   ask(message, passage, pageUrl) {
     if (this.isAnswering) return;
     if (!this.session) this.store.set("session", uuid());
-    const question = { message, selected_text: passage || null, page_url: pageUrl };
+    const question = { message: sendable(message), selected_text: sendable(passage) || null, page_url: pageUrl };
     const after = this.messages.at(-1)?.id;
     const asked = { key: uuid(), session: this.session, after, question };
     this.#deliver(asked, this.#add(question));
@@ -266,6 +277,11 @@ export class Conversation extends EventTarget {
     Object.assign(message, facts);
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
   }
+}
+
+/** Text as the server takes it: without halves of letters, and without NUL. */
+function sendable(text) {
+  return text.toWellFormed().replaceAll("\0", "");
 }
 
 /** A message of the history in our own words. */

@@ -32,6 +32,15 @@ const marked = new Marked({
   },
 });
 
+// The one policy that pages with trusted types must allow; without it DOMPurify tries its own.
+const policy = (() => {
+  try {
+    return window.trustedTypes?.createPolicy("book-chat", { createHTML: (html) => html, createScriptURL: () => "" });
+  } catch {
+    return undefined;
+  }
+})();
+
 purify.addHook("afterSanitizeAttributes", (node) => {
   if (node.tagName !== "A") return;
   if (!SAFE_LINK.test(node.getAttribute("href") ?? "")) return node.removeAttribute("href");
@@ -43,13 +52,22 @@ function escaped(text) {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt()};`);
 }
 
+function parsed(markdown) {
+  try {
+    return marked.parse(markdown);
+  } catch {
+    return `<p>${escaped(markdown)}</p>`; // nested deeper than the stack
+  }
+}
+
 /** A DocumentFragment. */
 export function rendered(markdown) {
-  return purify.sanitize(marked.parse(markdown), {
+  return purify.sanitize(parsed(markdown), {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
+    ...(policy && { TRUSTED_TYPES_POLICY: policy }),
   });
 }

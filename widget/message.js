@@ -33,12 +33,9 @@ export class MessageView {
   #drawReply() {
     const { message, chat } = this;
     const text = rendered(message.text);
-    for (const block of text.querySelectorAll("pre")) block.append(this.#codeCopier(block));
-    for (const table of text.querySelectorAll("table")) {
-      const frame = el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": chat.words.assistant });
-      table.replaceWith(frame);
-      frame.append(table);
-    }
+    for (const block of text.querySelectorAll("pre")) framed(block, "code").append(this.#codeCopier(block));
+    for (const table of text.querySelectorAll("table")) this.#wide(framed(table, "wide"));
+    for (const block of text.querySelectorAll("pre")) this.#wide(block);
     const { correction } = message;
     if (correction) {
       const original = el("details", {}, el("summary", {}, chat.words.original), el("div", {}, text));
@@ -49,6 +46,11 @@ export class MessageView {
     }
     if (message.status === "pending" && !message.text) this.body.append(el("span", { className: "waiting" }));
     this.#drawFoot();
+  }
+
+  /** What may be wider than its place is scrolled, also by keyboard. */
+  #wide(element) {
+    Object.assign(element, { tabIndex: 0, role: "region", ariaLabel: this.chat.words.assistant });
   }
 
   #codeCopier(block) {
@@ -153,4 +155,12 @@ export class MessageView {
       return false;
     }
   }
+}
+
+/** Put it into a frame of its own, which is returned. */
+function framed(element, className) {
+  const frame = el("div", { className });
+  element.replaceWith(frame);
+  frame.append(element);
+  return frame;
 }

@@ -18,11 +18,13 @@ export function selectedText() {
 export function offerToAsk(words, onAsk) {
   const button = el("button", { type: "button", className: "offer", hidden: true }, words.ask);
   let timer;
+  let offered = "";
 
   const hide = () => (button.hidden = true);
   const offer = () => {
     const text = selectedText();
     if (!text) return hide();
+    offered = text;
     const range = getSelection().getRangeAt(0);
     const end = [...range.getClientRects()].at(-1) ?? range.getBoundingClientRect();
     button.hidden = false;
@@ -43,7 +45,7 @@ export function offerToAsk(words, onAsk) {
   // Pressing the button must not clear the selection before it is read.
   button.addEventListener("pointerdown", (event) => event.preventDefault());
   button.addEventListener("click", () => {
-    onAsk(selectedText());
+    onAsk(selectedText() || offered); // some phones clear the selection before they tell of the tap
     hide();
   });
   return button;

@@ -193,5 +193,5 @@ const languages = { en, de, es, ur };
 /** The words of a language (`de`, `de-AT`), English where there are none. */
 export function wordsIn(language) {
   const code = (language || "en").toLowerCase().split(/[-_]/)[0];
-  return { ...(languages[code] ?? en), code: code in languages ? code : "en" };
+  return Object.hasOwn(languages, code) ? { ...languages[code], code } : { ...en, code: "en" };
 }

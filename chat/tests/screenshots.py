@@ -8,16 +8,8 @@ from django.utils import timezone
 from chat.models import ChatSession, Message
 from chat.tests.browser import elsewhere
 from chat.tests.environment import CHECKOUT
+from chat.tests.reader import answered, say, select
 from chat.tests.test_admin_browser import INSIGHTS, SESSIONS, cookies, staff  # noqa: F401
-from chat.tests.test_widget import (  # noqa: F401
-    answered,
-    book,
-    chat_page,
-    open_book,
-    reading,
-    say,
-    select,
-)
 
 FOLDER = CHECKOUT / "docs" / "screenshots"
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
@@ -64,9 +56,9 @@ def test_a_picture_is_taken(staff, made_up, name, path, look):  # noqa: F811
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
 
-ANSWER = """The passage says what a **node** is: a process of its own, so a robot's software is
+ANSWER = """A **node** is a process of its own, so a robot's software is made of
 
-- made of many small programs,
+- many small programs,
 - each of which may fail alone.
 
 ```python
@@ -84,7 +76,7 @@ node.spin()
         ("chat-phone", {"viewport": PHONE}),
     ],
 )
-def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):  # noqa: F811
+def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):
     model.says(ANSWER)
     page = open_book('data-theme="light dark"', **look)
     select(page)
@@ -95,7 +87,7 @@ def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
 
-def test_a_picture_of_the_chats_own_page_is_taken(chat_page, model):  # noqa: F811
+def test_a_picture_of_the_chats_own_page_is_taken(chat_page, model):
     model.says(ANSWER)
     page = chat_page(viewport=DESK)
     say(page, "What is a node?")

@@ -101,7 +101,7 @@ class ScriptedModel:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.hung_up: list[float] = []  # when callers went away, in monotonic seconds
-        self.first_words: dict[str, float] = {}  # when a question's first word left, in Unix time
+        self.spoke: dict[str, float] = {}  # when it said its first word to each question
 
     def says(self, *replies: Reply | str) -> None:
         self.replies = [Reply(each) if isinstance(each, str) else each for each in replies]
@@ -178,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             elif number:
                 self.wait(reply.gap)
             else:
-                self.server.scripted.first_words[body["messages"][-1]["content"]] = time.time()
+                self.server.scripted.spoke[body["messages"][-1]["content"]] = time.time()
             self.event(json.dumps(event))
         for event in reply.last_events(body["model"]):
             if "usage" not in event or body.get("stream_options") == {"include_usage": True}:

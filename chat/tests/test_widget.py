@@ -1,12 +1,6 @@
 """The reader's chat in a real Chromium: on the page of our own, and on a book of another origin."""
 
 import re
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,138 +9,23 @@ from playwright.sync_api import expect
 from chat import widget
 from chat.models import Message
 from chat.tests.browser import elsewhere, overflow, serious_problems
+from chat.tests.reader import (
+    ANSWER,
+    PASSAGE,
+    answered,
+    expected,
+    is_focused,
+    ready,
+    replies,
+    say,
+    select,
+)
 from chat.tests.scripted_model import Reply, refusal
-from chat.tests.wire import Wire
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ANSWER = "A scripted answer."
-PASSAGE = "A node is an executable process that performs computation."
 MOST_KILOBYTES = 60
 SLOW = Reply("One two three four five six seven eight nine ten.", gap=0.2)
-
-HOST_PAGE = """<!doctype html>
-<html lang="{lang}"><head><meta charset="utf-8"><title>Chapter 1</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
-  style-src 'self'; script-src {server}; connect-src {server}">
-<script src="{server}/widget.js" defer {settings}></script></head>
-<body><main><h1>Chapter 1</h1><p id="passage">{passage}</p>
-<p><a href="two.html">Chapter 2</a></p><label>Notes <textarea>my own notes</textarea></label>
-</main></body></html>"""
-
-
-class Book:
-    """A site of static pages on another origin, with the chat by one script tag."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = partial(QuietHandler, directory=folder)
-        self.folder = folder
-        self.site = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.site.server_port}"
-        threading.Thread(target=self.site.serve_forever, daemon=True).start()
-
-    def write(self, server: str, settings: str = "", lang: str = "en") -> str:
-        facts = {"server": server, "settings": settings, "lang": lang, "passage": PASSAGE}
-        for name in ("one", "two"):
-            (self.folder / f"{name}.html").write_text(HOST_PAGE.format(**facts))
-        return f"{self.url}/one.html"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def book_on_another_origin(folder: Path) -> Iterator[Book]:
-    book = Book(folder)
-    try:
-        yield book
-    finally:
-        book.site.shutdown()
-        book.site.server_close()
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    with book_on_another_origin(tmp_path_factory.mktemp("book")) as book:
-        yield book
-
-
-@pytest.fixture(scope="module")
-def reading(book, environment, tmp_path_factory):
-    """A server that the book may call."""
-    from chat.tests.server import running_server
-
-    log = tmp_path_factory.mktemp("server") / "log"
-    allowed = {"FRONTEND_URL": book.url, "EMBEDDED": "true", "CHAT_RATE": "1000/m"}
-    with running_server(log, **environment | allowed) as server:
-        yield server
-
-
-@pytest.fixture
-def open_book(visit, book, reading, model):
-    """Opens the book's first page, with these settings of the script's."""
-
-    def opening(settings="", lang="en", **options):
-        page = visit(**options)
-        page.goto(book.write(reading.base_url, settings, lang))
-        return ready(page)
-
-    return opening
-
-
-@pytest.fixture
-def chat_page(visit, reading, model):
-    def opening(**options):
-        page = visit(base_url=reading.base_url, **options)
-        page.goto("/")
-        return ready(page)
-
-    return opening
-
-
-@pytest.fixture
-def wire(reading):
-    """Between the browser and the server."""
-    wire = Wire(reading.port)
-    yield wire
-    wire.close()
-
-
-def ready(page):
-    page.locator("book-chat").wait_for(state="attached")
-    return page
-
-
-def say(page, question):
-    page.get_by_label("Your question").fill(question)
-    page.keyboard.press("Enter")
-
-
-def answered(page, count=1):
-    """So many replies are complete (or stopped)."""
-    expect(page.get_by_role("button", name="Helpful", exact=True)).to_have_count(count)
-
-
-def replies(page):
-    return page.locator(".message.assistant .text")
-
-
-def select(page, selector="#passage"):
-    page.evaluate("at => getSelection().selectAllChildren(document.querySelector(at))", selector)
-
-
-def is_focused(page, label):
-    focused = "document.querySelector('book-chat').shadowRoot.activeElement?.ariaLabel"
-    return page.evaluate(focused) == label
-
-
-def expected(troubles, *texts):
-    """These troubles, and no others, were what the test is about."""
-    assert troubles
-    assert all(any(text in trouble for text in texts) for trouble in troubles), troubles
-    troubles.clear()
+HELD = Reply("One two three four.", hold_after=2)
 
 
 # One component, two homes -------------------------------------------------------------------
@@ -354,46 +233,6 @@ node = Node('x')
 
 Maths $x_1 + y_2 * z_1$ and \(a_1 * b_1\). [A link](https://example.org/a)
 """
-
-
-READERS = 20
-WHEN_SEEN = """() => {
-    const root = document.querySelector("book-chat").shadowRoot;
-    window.seen = new Promise((resolve) => {
-        const observer = new MutationObserver(() => {
-            const text = [...root.querySelectorAll(".message.assistant .text")].at(-1);
-            if (!text?.textContent.startsWith("One")) return;
-            observer.disconnect();
-            requestAnimationFrame(() => resolve(Date.now() / 1000));
-        });
-        observer.observe(root, { subtree: true, childList: true, characterData: true });
-    });
-}"""
-
-
-def test_the_first_word_is_on_screen_at_once_while_twenty_others_read(chat_page, reading, model):
-    model.says(Reply("One " + "word " * 100, gap=0.05, delay=0.3))
-    page, took = chat_page(), []
-
-    def read(number):
-        body = {"message": f"reader {number}", "stream": True}
-        with reading.client.stream("POST", "/chat", json=body, timeout=60) as answer:
-            return "[DONE]" in [*answer.iter_lines()][-2]
-
-    with ThreadPoolExecutor(READERS) as pool:
-        others = [pool.submit(read, number) for number in range(READERS)]
-        model.wait_for_requests(READERS)
-        for number in range(3):
-            page.evaluate(WHEN_SEEN)
-            say(page, f"question {number}")
-            took.append(page.evaluate("window.seen") - model.first_words[f"question {number}"])
-            page.get_by_role("button", name="Stop the answer").click()
-            page.locator(".note").wait_for()
-            page.get_by_role("button", name="New conversation").click()
-        assert not [each for each in others if each.done()]
-        assert all(each.result() for each in others)
-
-    assert sorted(took)[1] < 0.1
 
 
 def test_markdown_code_tables_and_maths_are_readable(chat_page, model):
@@ -610,7 +449,7 @@ def test_a_reload_and_another_page_of_the_book_go_on(open_book, model):
 
 
 def test_an_answer_that_was_being_written_is_awaited_after_a_reload(chat_page, model, troubles):
-    model.says(SLOW)
+    model.says(HELD)
     page = chat_page()
     say(page, "Count!")
     expect(replies(page)).to_contain_text("two")
@@ -619,7 +458,8 @@ def test_an_answer_that_was_being_written_is_awaited_after_a_reload(chat_page, m
 
     expect(replies(page)).to_contain_text("One two")
     expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
-    expect(replies(page)).to_have_text(SLOW.text)
+    model.release()
+    expect(replies(page)).to_have_text(HELD.text)
     answered(page)
     assert len(model.requests) == 1
     expected(troubles, "ERR_ABORTED")  # the stream that the reload ended
@@ -686,6 +526,23 @@ def test_a_server_beyond_reach_is_told_and_the_question_is_kept(visit, wire, mod
     expected(troubles, "ERR_")
 
 
+def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model, troubles):
+    model.says(HELD)
+    page = visit(base_url=wire.url)
+    page.goto("/")
+    ready(page).evaluate(HURRIED)
+    say(page, "Count!")
+    expect(replies(page)).to_contain_text("two")
+
+    wire.freeze()
+    model.release()
+
+    expect(replies(page)).to_have_text(HELD.text)
+    answered(page)
+    assert len(model.requests) == 1
+    expected(troubles, "ERR_ABORTED", "409")
+
+
 BLOCKED = """for (const kind of ["localStorage", "sessionStorage"]) {
   const get = () => { throw new DOMException("Blocked", "SecurityError"); };
   Object.defineProperty(window, kind, { get });
@@ -729,7 +586,7 @@ def test_long_conversations_are_read_page_by_page(chat_page, reading, model):
 def test_another_tab_sees_the_same_conversation(chat_page):
     page = chat_page()
     other = page.context.new_page()
-    other.goto(page.url)
+    other.goto(page.url, wait_until="networkidle")
 
     say(page, "What is a node?")
     expect(replies(page)).to_have_text(ANSWER)
@@ -850,10 +707,14 @@ def test_the_documentation_works_under_that_policy(visit, reading):
     expect(page.get_by_text("Ask a question")).to_be_visible()
 
 
-def test_a_line_tells_when_the_demonstration_model_answers(visit, serve):
+def test_a_line_tells_when_the_demonstration_model_answers(visit, serve, book):
     server = serve(EMBEDDED="true", OPENAI_BASE_URL="", OPENAI_API_KEY="", OPENAI_MODEL="")
-    page = visit(base_url=server.base_url)
-    page.goto("/")
+    page = visit()
 
-    expect(page.get_by_text("A small demonstration model is answering.")).to_be_visible()
+    page.goto(server.base_url)
+    ready(page)
+    expect(page.get_by_text("a small demonstration model and are often wrong")).to_be_visible()
     expect(page.get_by_text("OPENAI_API_KEY")).to_be_visible()
+    page.goto(book.write(server.base_url))
+    page.get_by_role("button", name="Ask the book").click()
+    expect(page.get_by_text("A small demonstration model is answering.")).to_be_visible()

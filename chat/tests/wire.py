@@ -14,6 +14,7 @@ class Wire:
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.is_cut = False
         self.ends: list[socket.socket] = []
+        self.frozen: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -21,6 +22,10 @@ class Wire:
         for end in self.ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def freeze(self) -> None:
+        """What is connected stays so, and nothing passes any more."""
+        self.frozen |= set(self.ends)
 
     def mend(self) -> None:
         self.is_cut = False
@@ -45,6 +50,7 @@ class Wire:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
+                if source not in self.frozen:
+                    target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
