@@ -1,7 +1,7 @@
 # Each target is a few plain commands; README lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review latency screenshots docusaurus scaled lint format lock
+.PHONY: help run test faults bench bench-review screenshots docusaurus scaled lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -41,9 +41,6 @@ bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long
 
 bench-review: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
 	$(BIN)/python -m benchmarks.review $(ARGS)
-
-latency: .venv/.installed ## Measure how soon the first word is on the screen while 20 read
-	$(BIN)/python -m benchmarks.first_token $(ARGS)
 
 screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots
 	$(BIN)/python -m pytest chat/tests/screenshots.py

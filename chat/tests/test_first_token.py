@@ -1,11 +1,13 @@
-"""The first word is on the screen soon after the model said it (`make latency` measures it)."""
+"""The first word is on the screen soon after the model said it."""
 
+import os
 from statistics import median
 
 from chat.tests.first_token import milliseconds, reading_along
 from chat.tests.reader import ready
 
-MOST_MS = 500  # the aim is 100; beside other tests the machine has less time for it
+# Beside other tests the machine has less time for it.
+MOST_MS = 500 if "PYTEST_XDIST_WORKER" in os.environ else 100
 
 
 def test_the_first_word_is_seen_at_once_while_twenty_read(visit, serve, model):

@@ -660,19 +660,6 @@ def test_the_chat_keeps_nobody_out(open_book, model, scheme, contrast):
     assert serious_problems(page) == []
 
 
-def test_forced_colours_and_reduced_motion_are_heeded(open_book):
-    page = open_book(forced_colors="active", reduced_motion="reduce")
-    page.get_by_role("button", name="Ask the book").click()
-    say(page, "What is a node?")
-    answered(page)
-
-    style = "each => { const {borderTopWidth, animationName} = getComputedStyle(each);"
-    for button in page.locator("book-chat").get_by_role("button").all():
-        shown = button.evaluate(style + "return [borderTopWidth, animationName] }")
-        assert shown == ["1px", "none"]
-    assert serious_problems(page) == []
-
-
 @pytest.mark.parametrize("width", [320, 390, 768, 1920])
 def test_the_chat_fits_every_width(open_book, chat_page, model, width):
     model.says(MARKDOWN)
