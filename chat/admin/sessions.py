@@ -68,8 +68,17 @@ def facts_of(sessions: list[ChatSession]) -> dict[UUID, Facts]:
 
 def _short(page: str) -> str:
     """A page's address without the site, which is mostly the same."""
-    address = urlsplit(page)
+    try:
+        address = urlsplit(page)
+    except ValueError:  # browsers, and so readers, take addresses that Python does not
+        return page
     return address._replace(scheme="", netloc="", query="").geturl() or page
+
+
+def _linked(page: str) -> SafeString | str:
+    if not (address := web_address(page)):
+        return page
+    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', address, _short(page))
 
 
 def exported(
@@ -172,11 +181,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     @admin.display(description="asked from")
     def pages(self, session: Any) -> SafeString:
         pages = session.facts.pages
-        links = format_html_join(
-            ", ",
-            '<a href="{}" rel="noopener noreferrer">{}</a>',
-            ((web_address(page), _short(page)) for page in pages[:PAGES_SHOWN]),
-        )
+        links = format_html_join(", ", "{}", ((_linked(page),) for page in pages[:PAGES_SHOWN]))
         more = len(pages) - PAGES_SHOWN
         return format_html("{} and {} more", links, more) if more > 0 else links
 

@@ -29,7 +29,7 @@ def markdown(text: str) -> SafeString:
 @register.filter
 def web_address(page_url: str) -> str:
     """It, if it is one; nothing else becomes a link, whatever the table holds."""
-    return page_url if page_url.startswith(("http://", "https://")) else ""
+    return page_url if page_url.lower().startswith(("http://", "https://")) else ""
 
 
 @register.filter

@@ -5,9 +5,11 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from chat.admin import reading
 from chat.models import ChatSession, Message
+from chat.schemas import web_address
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +125,36 @@ def test_badges_and_pages_tell_at_a_glance(reader):
         assert f'<span class="badge {name}">{told}</span>' in page
     assert '<a href="https://book.example/chapter-3?x=1"' in page
     assert ">/chapter-3</a>" in page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "http://[@book.example/1",  # browsers take these addresses, Python's urlsplit does not
+        "http://a]b@book.example/1",
+        "http://\u2100@book.example/1",
+    ],
+)
+def test_no_address_that_a_reader_can_send_breaks_the_list(reader, page):
+    session = ChatSession.objects.create()
+    page = web_address(page)  # as the API takes it
+    Message.objects.create(session=session, role="user", content="Where?", page_url=page)
+
+    answer = reader.get(reverse("admin:chat_chatsession_changelist"))
+
+    assert escape(page) in answer.content.decode()
+
+
+@pytest.mark.parametrize("page", ["javascript:alert(1)", "http:book.example/1", "HTTPS:/x"])
+def test_only_what_is_a_web_address_is_a_link(reader, page):
+    session = ChatSession.objects.create()
+    Message.objects.create(session=session, role="user", content="Where?", page_url=page)
+
+    for address in ("", f"{session.pk}/change/"):
+        shown = reader.get(reverse("admin:chat_chatsession_changelist") + address).content.decode()
+        assert page.rpartition(":")[2] in shown
+        assert 'href=""' not in shown
+        assert f'href="{page}' not in shown
 
 
 def test_each_kind_of_conversation_has_its_filter(rows):
