@@ -8,11 +8,12 @@ from django.utils import timezone
 from chat.models import ChatSession, Message
 from chat.tests.browser import elsewhere
 from chat.tests.environment import CHECKOUT
-from chat.tests.reader import answered, say, select
+from chat.tests.reader import PASSAGE, answered, say, select
 from chat.tests.test_admin_browser import INSIGHTS, SESSIONS, cookies, staff  # noqa: F401
 
 FOLDER = CHECKOUT / "docs" / "screenshots"
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+WINDOW = {"width": 1000, "height": 640}
 CORRECTION = "See **chapter 4**: it depends on the robot's load."
 SEED = 11
 
@@ -68,17 +69,28 @@ node.spin()
 """
 
 
+STYLE = """<style>
+:root { color-scheme: light dark; font: 1.05rem/1.6 Georgia, serif; }
+main { max-width: 28rem; margin: 2rem; }
+</style>"""
+CHAPTER = f"""<main><h1>3. Nodes</h1>
+<p><span id="passage">{PASSAGE}</span> A robot runs many of them: one reads the camera, one plans
+the path, one moves the wheels. When one of them fails, the others go on.</p>
+<p>Nodes know each other by name, and find each other without a central server. What they have to
+tell they publish on topics; who wants to know it subscribes.</p></main>"""
+
+
 @pytest.mark.parametrize(
     ("name", "look"),
     [
-        ("chat-book", {"viewport": DESK}),
-        ("chat-book-dark", {"viewport": DESK, "color_scheme": "dark"}),
+        ("chat-book", {"viewport": WINDOW}),
+        ("chat-book-dark", {"viewport": WINDOW, "color_scheme": "dark"}),
         ("chat-phone", {"viewport": PHONE}),
     ],
 )
 def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):
     model.says(ANSWER)
-    page = open_book('data-theme="light dark"', **look)
+    page = open_book(head=STYLE, body=CHAPTER, **look)
     select(page)
     page.get_by_role("button", name="Ask about this").click()
     say(page, "What does that mean?")
@@ -89,7 +101,7 @@ def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):
 
 def test_a_picture_of_the_chats_own_page_is_taken(chat_page, model):
     model.says(ANSWER)
-    page = chat_page(viewport=DESK)
+    page = chat_page(viewport=WINDOW)
     say(page, "What is a node?")
     answered(page)
 

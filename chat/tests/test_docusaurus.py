@@ -13,7 +13,7 @@ from chat.tests.waiting import eventually
 pytestmark = pytest.mark.docusaurus
 EXAMPLE = CHECKOUT / "examples" / "docusaurus"
 BOOK = "http://localhost:3000"
-ANSWER = "A process of its own: when one of them fails, the others go on."
+ANSWER = "A node is one of a robot's programs, running on its own."
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def is_up(process):
 
 def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
     model.says(ANSWER)
-    page = visit()
+    page = visit(color_scheme="dark", viewport={"width": 1100, "height": 640})
     page.goto(book)
     page.evaluate("window.first = true")
 
@@ -55,7 +55,7 @@ def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
     expect(replies).to_have_text(ANSWER)
 
     # Another page, by the client's own navigation.
-    page.locator("article").get_by_role("link", name="nodes").click()
+    page.locator("aside").get_by_role("link", name="Nodes").click()
     expect(page.get_by_role("heading", name="Nodes", exact=True)).to_be_visible()
     assert page.evaluate("window.first")
     expect(replies).to_have_text(ANSWER)
@@ -68,6 +68,14 @@ def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
     expect(page.get_by_text("This answer rests on the selected passage alone.")).to_be_visible()
     assert "A node is an executable process" in model.prompt[-1]["content"]
 
+    page.go_back()
+    expect(page.get_by_role("heading", name="What this book is about")).to_be_visible()
+    assert page.evaluate("window.first")
+    page.go_forward()
     page.reload()
     expect(replies).to_have_text([ANSWER, ANSWER])
+    expect(page.locator("book-chat")).to_have_count(1)
+    panel = page.get_by_role("dialog", name="Ask the book")
+    assert panel.evaluate("each => getComputedStyle(each).colorScheme") == "dark"  # as the book
+    page.wait_for_load_state("networkidle")
     page.screenshot(path=CHECKOUT / "docs" / "screenshots" / "docusaurus.png")

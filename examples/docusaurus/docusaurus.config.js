@@ -17,5 +17,8 @@ export default {
       "data-suggestions": "What is a node?|How do nodes talk?",
     },
   ],
-  themeConfig: { navbar: { title: "A Small Book of Robots" } },
+  themeConfig: {
+    navbar: { title: "A Small Book of Robots" },
+    colorMode: { respectPrefersColorScheme: true },
+  },
 };
