@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Left
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -201,9 +203,14 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     def judge_all(
         self, request: HttpRequest, sessions: QuerySet[ChatSession], verdict: ChatSession.Verdict
     ) -> None:
-        for session in sessions:
-            self.judge(request, session, verdict, session.review_note)
-        self.message_user(request, f"Judged as {verdict.label.lower()}: {len(sessions)}.")
+        """The notes stay: they are no part of what is chosen here."""
+        keys = list(sessions.values_list("pk", flat=True))
+        named = verdict.label.lower()
+        for some in batched(keys, SESSIONS_AT_ONCE):
+            judged = ChatSession.objects.filter(pk__in=some)
+            judged.update(verdict=verdict, reviewed_at=timezone.now(), reviewed_by=request.user)
+            LogEntry.objects.log_actions(request.user.pk, judged, CHANGE, f"Judged as {named}.")
+        self.message_user(request, f"Judged as {named}: {len(keys)}.")
 
     # Taking out -----------------------------------------------------------------------------
     def has_export_permission(self, request: HttpRequest) -> bool:

@@ -1,5 +1,6 @@
 """A session as it was read: one page to read, judge and correct it on."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -10,6 +11,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -36,6 +38,14 @@ class ReviewForm(forms.ModelForm):
 class CorrectionForm(forms.Form):
     message = forms.UUIDField()
     correction = forms.CharField(required=False, max_length=100_000)
+
+
+def outdated(request: HttpRequest, at: datetime | None) -> bool:
+    """Whether the form was made before somebody else's review or correction, of then.
+
+    Without this, whoever looked first and saved last would delete the other's words unseen.
+    """
+    return request.POST.get("seen", told := at.isoformat() if at else "") != told
 
 
 class Transcript(admin.ModelAdmin):
@@ -66,8 +76,13 @@ class Transcript(admin.ModelAdmin):
 
     # Reading --------------------------------------------------------------------------------
     def show(
-        self, request: HttpRequest, session: ChatSession, review: ReviewForm | None = None
+        self,
+        request: HttpRequest,
+        session: ChatSession,
+        review: ReviewForm | None = None,
+        typed: tuple[Any, str] | None = None,
     ) -> HttpResponse:
+        """`typed` is a correction that was not stored: its reply's id, and the text."""
         before = forms.UUIDField(required=False)
         try:
             oldest = before.clean(request.GET.get("before"))
@@ -84,6 +99,8 @@ class Transcript(admin.ModelAdmin):
             "older": messages[0].pk if has_older else None,
             "is_newest": oldest is None,
             "review": review or ReviewForm(instance=session),
+            "typed_at": typed[0] if typed else None,
+            "typed": typed[1] if typed else "",
             "filters": request.GET.get(FILTERS, ""),
             "may_review": self.has_review_permission(request),
             "may_correct": self.has_correct_permission(request),
@@ -151,7 +168,12 @@ class Transcript(admin.ModelAdmin):
         form = ReviewForm(request.POST, instance=session)
         if not form.is_valid():
             return self.show(request, session, form)
-        self.judge(request, session, form.cleaned_data["verdict"], form.cleaned_data["review_note"])
+        verdict, note = form.cleaned_data["verdict"], form.cleaned_data["review_note"]
+        late = outdated(request, session.reviewed_at)
+        if late or not self.judge(request, session, verdict, note):
+            session.refresh_from_db(fields=["verdict", "review_note", "reviewed_at", "reviewed_by"])
+            self.message_user(request, told_of_review(session), "error")
+            return self.show(request, session, form)
         if "_judge_next" in request.POST:
             following = self.neighbours(request, session).get("next_unreviewed")
             if following:
@@ -159,16 +181,19 @@ class Transcript(admin.ModelAdmin):
         self.message_user(request, "Your review is stored.")
         return HttpResponseRedirect(self.address(request, session.pk))
 
-    def judge(self, request: HttpRequest, session: ChatSession, verdict: str, note: str) -> None:
-        """Only these columns: readers go on writing to the others."""
-        ChatSession.objects.filter(pk=session.pk).update(
+    def judge(self, request: HttpRequest, session: ChatSession, verdict: str, note: str) -> bool:
+        """Only these columns: readers go on writing to the others. Whether nobody was faster."""
+        unchanged = ChatSession.objects.filter(pk=session.pk, reviewed_at=session.reviewed_at)
+        found = unchanged.update(
             verdict=verdict,
             review_note=note,
             reviewed_at=timezone.now() if verdict or note else None,
             reviewed_by=request.user if verdict or note else None,
         )
-        named = ChatSession.Verdict(verdict).label.lower() if verdict else "unreviewed"
-        self.log_change(request, session, f"Judged as {named}.")
+        if found:
+            named = ChatSession.Verdict(verdict).label.lower() if verdict else "unreviewed"
+            self.log_change(request, session, f"Judged as {named}.")
+        return bool(found)
 
     def correct(self, request: HttpRequest, session: ChatSession) -> HttpResponse:
         if not self.has_correct_permission(request):
@@ -177,19 +202,45 @@ class Transcript(admin.ModelAdmin):
         if not form.is_valid():
             self.message_user(request, "The correction could not be stored.", "error")
             return self.show(request, session)
-        text = form.cleaned_data["correction"].replace("\r\n", "\n").strip()
-        reply = Message.objects.replies().filter(session=session, pk=form.cleaned_data["message"])
-        found = reply.update(
+        key, text = form.cleaned_data["message"], form.cleaned_data["correction"]
+        text = text.replace("\r\n", "\n").strip()
+        replies = Message.objects.replies().filter(session=session, pk=key)
+        reply = get_object_or_404(replies.select_related("session"))
+        late = outdated(request, reply.corrected_at)
+        if late or not self.put_right(request, reply, text):
+            reply = get_object_or_404(replies.select_related("corrected_by"))
+            self.message_user(request, told_of_correction(reply), "error")
+            return self.show(request, session, typed=(key, text))
+        done = "stored: the reader sees it at the reply" if text else "taken back"
+        self.message_user(request, f"The correction is {done}.")
+        return HttpResponseRedirect(f"{request.get_full_path()}#message-{key}")
+
+    def put_right(self, request: HttpRequest, reply: Message, text: str) -> bool:
+        """Whether the reply is there, as it was when it was read; one being written is not."""
+        unchanged = Message.objects.filter(pk=reply.pk, corrected_at=reply.corrected_at)
+        found = unchanged.exclude(status=Message.Status.PENDING).update(
             correction=text,
             corrected_at=timezone.now() if text else None,
             corrected_by=request.user if text else None,
         )
-        if not found:
-            raise Http404
-        self.log_change(
-            request, session, "Corrected a reply." if text else "Took back a correction."
-        )
-        done = "stored: the reader sees it at the reply" if text else "taken back"
-        self.message_user(request, f"The correction is {done}.")
-        anchor = f"#message-{form.cleaned_data['message']}"
-        return HttpResponseRedirect(request.get_full_path() + anchor)
+        if found:
+            done = "Corrected a reply." if text else "Took back a correction."
+            self.log_change(request, reply.session, done)
+        return bool(found)
+
+
+def told_of_review(session: ChatSession) -> str:
+    """What somebody else made of it meanwhile."""
+    if not session.reviewed_at:
+        return "The review was taken back meanwhile. Save again if you stand by yours."
+    verdict = session.get_verdict_display() or "no verdict"
+    note = f" (“{session.review_note}”)" if session.review_note else ""
+    by = session.reviewed_by or "somebody"
+    return f"This was reviewed meanwhile, by {by}: {verdict}{note}. Save again to replace that."
+
+
+def told_of_correction(reply: Message) -> str:
+    if reply.status == Message.Status.PENDING:
+        return "This reply is still being written. Correct it once it is there."
+    by = reply.corrected_by or "somebody"
+    return f"The correction was changed meanwhile, by {by}. Save again to replace it with yours."

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.admin import reading
+from chat.admin.transcript import ReviewForm
 from chat.models import ChatSession, ChatSessionQuerySet, Message
 
 pytestmark = pytest.mark.django_db
@@ -281,6 +282,63 @@ def test_many_are_judged_at_once(rita):
     assert ChatSession.objects.filter(verdict="good", reviewed_by__username="rita").count() == 2
 
 
+def seen_on(page, form):
+    """What the page's form of that kind (its button's name) tells of the moment it was made."""
+    before, _, _ = page.partition(f'name="{form}"')
+    return re.findall(r'name="seen" value="(.*?)"', before)[-1]
+
+
+def test_who_saves_last_does_not_delete_what_another_wrote_meanwhile(rita):
+    session, bob = conversation(), staff("bob", group="Conversation reviewers")
+    mine = {**GOOD, "review_note": "Mine.", "seen": seen_on(page_of(rita, session), "_judge")}
+    theirs = {"verdict": "harmful", "review_note": "See chapter <3>.", "seen": "", "_judge": "1"}
+    bob.post(address(session), theirs)
+
+    page = rita.post(address(session), mine).content.decode()
+
+    assert "This was reviewed meanwhile, by bob: Harmful (“See chapter &lt;3&gt;.”)." in page
+    assert "Mine." in page
+    session.refresh_from_db()
+    assert (session.verdict, session.review_note) == ("harmful", "See chapter <3>.")
+    again = rita.post(address(session), mine | {"seen": seen_on(page, "_judge")})
+    assert again.status_code == 302
+    session.refresh_from_db()
+    assert (session.verdict, session.review_note) == ("good", "Mine.")
+
+
+def test_of_two_verdicts_at_the_same_moment_one_is_told_of_the_other(rita, monkeypatch):
+    session, is_valid = conversation(), ReviewForm.is_valid
+
+    def while_another_saves(form):
+        now = timezone.now()
+        ChatSession.objects.update(verdict="harmful", review_note="Faster.", reviewed_at=now)
+        return is_valid(form)
+
+    monkeypatch.setattr(ReviewForm, "is_valid", while_another_saves)
+    answer = rita.post(address(session), {**GOOD, "seen": ""})
+
+    assert "reviewed meanwhile, by somebody: Harmful (“Faster.”)." in answer.content.decode()
+    session.refresh_from_db()
+    assert (session.verdict, session.review_note) == ("harmful", "Faster.")
+
+
+def test_judging_many_keeps_their_notes(rita):
+    sessions = [conversation() for _ in range(9)]
+    ChatSession.objects.update(verdict="harmful", review_note="Mind this.")
+
+    def judged(some):
+        keys = [str(each.pk) for each in some]
+        with CaptureQueriesContext(connection) as queries:
+            rita.post(SESSIONS, {"action": "judge_good", "_selected_action": keys})
+        return len(queries)
+
+    assert judged(sessions[:2]) == judged(sessions[2:])
+    rows = ChatSession.objects.values_list("verdict", "review_note").distinct()
+    assert list(rows.order_by()) == [("good", "Mind this.")]
+    told = LogEntry.objects.values_list("object_id", "change_message")
+    assert sorted(told) == sorted((str(each.pk), "Judged as good.") for each in sessions)
+
+
 def test_three_clicks_lead_from_login_to_a_judged_conversation(client):
     """The list, the conversation, the verdict (its radio button aside)."""
     session = conversation()
@@ -324,6 +382,40 @@ def test_an_empty_correction_takes_it_back(rita):
 
     reply = session.messages.replies().get()
     assert (reply.correction, reply.corrected_at, reply.corrected_by) == ("", None, None)
+
+
+def test_a_correction_does_not_delete_another_that_came_meanwhile(rita):
+    session, bob = conversation(), staff("bob", group="Conversation reviewers")
+    reply = session.messages.replies().get()
+    seen = seen_on(page_of(rita, session), "_correct")
+    form = {"message": reply.pk, "_correct": "1"}
+    bob.post(address(session), {**form, "correction": "Bob's.", "seen": ""})
+
+    page = rita.post(address(session), {**form, "correction": "<Rita's>", "seen": seen})
+
+    page = page.content.decode()
+    assert "The correction was changed meanwhile, by bob." in page
+    assert "&lt;Rita&#x27;s&gt;</textarea>" in page
+    reply.refresh_from_db()
+    assert reply.correction == "Bob's."
+    seen = seen_on(page, "_correct")
+    rita.post(address(session), {**form, "correction": "Rita's", "seen": seen})
+    reply.refresh_from_db()
+    assert (reply.correction, reply.corrected_by.username) == ("Rita's", "rita")
+
+
+def test_a_reply_is_not_corrected_while_it_is_being_written(rita):
+    """What it will say is not known yet, and its reader would see the correction first."""
+    session = conversation("", status="pending")
+    reply = session.messages.replies().get()
+
+    form = {"message": reply.pk, "correction": "Early.", "_correct": "1"}
+    answer = rita.post(address(session), form)
+
+    assert "This reply is still being written." in answer.content.decode()
+    reply.refresh_from_db()
+    assert (reply.correction, reply.corrected_at) == ("", None)
+    assert not LogEntry.objects.exists()
 
 
 def test_only_replies_of_the_conversation_can_be_corrected(rita):
