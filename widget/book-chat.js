@@ -115,7 +115,7 @@ class BookChat extends HTMLElement {
     conversation.addEventListener("ended", ({ detail }) => this.#ended(detail));
     this.older.onclick = () => this.#older();
     this.input.addEventListener("keydown", (event) => this.#key(event));
-    this.input.addEventListener("input", () => this.#fit());
+    this.input.addEventListener("input", () => (this.#fit(), this.#warnWhenFull()));
     this.panel.addEventListener("cancel", (event) => (event.preventDefault(), this.close()));
     this.panel.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && this.#escape());
     if (this.isPage) return;
@@ -143,6 +143,12 @@ class BookChat extends HTMLElement {
   #fit() {
     this.input.style.setProperty("height", "auto");
     this.input.style.setProperty("height", `${this.input.scrollHeight + 2}px`);
+  }
+
+  /** What is pasted beyond the limit is cut by the browser without a word. */
+  #warnWhenFull() {
+    const most = this.server.messageChars;
+    if (this.input.value.length >= most) this.#sayNumber("questionFull", most);
   }
 
   /** The shortcut: with a passage selected it is about that; otherwise open or close. */
@@ -214,7 +220,7 @@ class BookChat extends HTMLElement {
     const letters = Array.from(text);
     const isCut = letters.length > most;
     this.#setPassage(isCut ? letters.slice(0, most).join("") : text);
-    if (isCut) this.say(this.words.passageCut.replace("{n}", most.toLocaleString(this.words.code)));
+    if (isCut) this.#sayNumber("passageCut", most);
     this.#open({ focus: true });
   }
 
@@ -336,6 +342,10 @@ class BookChat extends HTMLElement {
   /** Keep the end in sight, unless the reader has scrolled away from it. */
   #follow(isWanted) {
     if (isWanted) this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #sayNumber(word, number) {
+    this.say(this.words[word].replace("{n}", number.toLocaleString(this.words.code)));
   }
 
   /** A word of ours, or a sentence; a quiet one is for screen readers alone. */

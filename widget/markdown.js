@@ -1,6 +1,6 @@
 // A reply's Markdown as nodes that do nothing but show it: no scripts, no styles, no images.
 
-import purify from "./vendor/dompurify-3.4.18/purify.es.mjs";
+import purify from "./vendor/dompurify-3.4.18/purify.min.mjs";
 import { Marked } from "./vendor/marked-18.2.1/marked.esm.js";
 
 const TAGS = [

@@ -356,7 +356,7 @@ PAGES = {
     "message": f"{MESSAGES}{{reply}}/change/",
     "insights": INSIGHTS,
     "insights of no days": f"{INSIGHTS}?since=2026-02-02&until=2026-01-01",
-    "start page": "/",
+    "chat page": "/",
 }
 
 

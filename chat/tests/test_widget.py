@@ -195,6 +195,38 @@ def test_what_readers_write_on_the_page_is_not_offered(open_book):
     expect(page.get_by_role("button", name="Ask about this")).to_be_hidden()
 
 
+def test_a_question_that_is_too_long_is_not_cut_in_silence(open_book, model):
+    page = open_book(permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Ask the book").click()
+    page.evaluate("navigator.clipboard.writeText('word '.repeat(1000))")
+
+    page.keyboard.press("Control+KeyV")
+
+    expect(page.get_by_text("A question has at most 4,000 characters.")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(replies(page)).to_have_text(ANSWER)
+
+
+def test_a_finger_does_all_the_rest(open_book, model):
+    model.says(HELD, Reply("Two."))
+    page = open_book(viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
+    page.get_by_role("button", name="Ask the book").tap()
+    page.get_by_label("Your question").fill("Count!")
+    page.get_by_role("button", name="Send").tap()
+    expect(replies(page)).to_contain_text("two")
+    page.get_by_role("button", name="Stop the answer").tap()
+    answered(page)
+    page.get_by_role("button", name="Helpful", exact=True).tap()
+    expect(page.get_by_role("status")).to_have_text("Thank you.")
+    page.get_by_role("button", name="Delete my conversation").tap()
+    page.get_by_role("button", name="Delete", exact=True).tap()
+    expect(replies(page)).to_have_count(0)
+    page.get_by_role("button", name="Close").tap()
+
+    expect(page.get_by_role("heading", name="Chapter 1")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
 def test_a_passage_that_is_too_long_is_cut_and_the_reader_told(open_book, model):
     page = open_book()
     page.evaluate("document.querySelector('#passage').textContent = 'word '.repeat(5000)")
@@ -592,6 +624,40 @@ def test_another_tab_sees_the_same_conversation(chat_page):
     expect(replies(page)).to_have_text(ANSWER)
 
     expect(replies(other)).to_have_text(ANSWER)
+
+
+def test_what_one_tab_deletes_is_gone_from_the_other(chat_page):
+    page = chat_page()
+    say(page, "What is a node?")
+    answered(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    answered(other)
+
+    page.get_by_role("button", name="Delete my conversation").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+
+    expect(replies(other)).to_have_count(0)
+    say(other, "And now?")
+    answered(other)
+    answered(page)  # the new one is both's
+
+
+def test_deleting_while_an_answer_is_written_ends_it(chat_page, model, stored, troubles):
+    model.says(HELD, Reply(ANSWER))
+    page = chat_page()
+    say(page, "Is this deleted in between?")
+    expect(replies(page)).to_contain_text("two")
+
+    page.get_by_role("button", name="Delete my conversation").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("Your conversation was deleted.")
+    expect(replies(page)).to_have_count(0)
+
+    assert elsewhere(Message.objects.filter(content="Is this deleted in between?").count) == 0
+    say(page, "And now?")
+    answered(page)
+    troubles[:] = [trouble for trouble in troubles if "ERR_ABORTED" not in trouble]  # as it should
 
 
 # Everyone -----------------------------------------------------------------------------------

@@ -374,6 +374,7 @@ def test_high_contrast_and_calm_are_heeded(open_book, model):
 
     page.get_by_role("button", name="Not helpful").click()
     pressed = page.get_by_role("button", name="Not helpful")
+    expect(pressed).to_have_attribute("aria-pressed", "true")
     other = page.get_by_role("button", name="Helpful", exact=True)
     assert style(pressed, "borderWidth") != style(other, "borderWidth")
     for name in ("Close", "New conversation", "Delete my conversation", "Send"):
