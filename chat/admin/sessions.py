@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import batched
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -205,11 +205,12 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     ) -> None:
         """The notes stay: they are no part of what is chosen here."""
         keys = list(sessions.values_list("pk", flat=True))
+        user = cast(int, request.user.pk)
         named = verdict.label.lower()
         for some in batched(keys, SESSIONS_AT_ONCE):
             judged = ChatSession.objects.filter(pk__in=some)
             judged.update(verdict=verdict, reviewed_at=timezone.now(), reviewed_by=request.user)
-            LogEntry.objects.log_actions(request.user.pk, judged, CHANGE, f"Judged as {named}.")
+            LogEntry.objects.log_actions(user, judged, CHANGE, f"Judged as {named}.")
         self.message_user(request, f"Judged as {named}: {len(keys)}.")
 
     # Taking out -----------------------------------------------------------------------------
