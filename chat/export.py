@@ -15,7 +15,8 @@ from chat.schemas import encode
 
 BATCH = 2_000
 # A spreadsheet takes a cell that begins so for a formula, which may send the sheet elsewhere.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Those of East Asia take the full-width signs for the same.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 # Column by column: what it is called, and where it is found from the question on.
 COLUMNS: dict[str, str] = {

@@ -92,7 +92,7 @@ class RecentFilter(SimpleListFilter):
         return [(choice, choice) for choice in sorted({*common, *chosen} - {""})]
 
     def value(self) -> str:
-        return (super().value() or "").replace("\0", "")
+        return super().value() or ""
 
     def name(self, value: str) -> str:
         return value

@@ -205,12 +205,12 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     ) -> None:
         """The notes stay: they are no part of what is chosen here."""
         keys = list(sessions.values_list("pk", flat=True))
-        reviewer = cast(int, request.user.pk)
+        user = cast(int, request.user.pk)
         named = verdict.label.lower()
         for some in batched(keys, SESSIONS_AT_ONCE):
             judged = ChatSession.objects.filter(pk__in=some)
             judged.update(verdict=verdict, reviewed_at=timezone.now(), reviewed_by=request.user)
-            LogEntry.objects.log_actions(reviewer, judged, CHANGE, f"Judged as {named}.")
+            LogEntry.objects.log_actions(user, judged, CHANGE, f"Judged as {named}.")
         self.message_user(request, f"Judged as {named}: {len(keys)}.")
 
     # Taking out -----------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
+from django.core.management.base import CommandError
+
 from chat.prices import Prices
 from chatbackend.settings import price_pair
 
@@ -16,11 +18,17 @@ def moment(text: str) -> datetime:
     """`2026-11-23`, or `2026-11-23T12:00`; UTC where it has no offset."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter where UTC has no such year
         raise ArgumentTypeError(
             f"{text} is no date such as 2026-11-23 or 2026-11-23T12:00"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def check_order(since: datetime | None, until: datetime | None) -> None:
+    """Raises CommandError for a period that nothing can be in: surely a slip."""
+    if since and until and since >= until:
+        raise CommandError("--since must be before --until.")
 
 
 def day(text: str) -> date:

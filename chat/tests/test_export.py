@@ -78,8 +78,17 @@ def test_batches_leave_nothing_out_and_nothing_twice(capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ['=HYPERLINK("http://evil.example")', "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"],
-    ids=["equals", "plus", "minus", "at", "tab", "return"],
+    [
+        '=HYPERLINK("http://evil.example")',
+        "+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\uff1d1+1",
+    ],
+    ids=["equals", "plus", "minus", "at", "tab", "return", "newline", "full-width"],
 )
 def test_a_spreadsheet_finds_no_formula(capsys, text):
     asked = Message.objects.create(
@@ -160,10 +169,12 @@ def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path)
     ("arguments", "sentence"),
     [
         (("--since", "yesterday"), "yesterday is no date such as"),
+        (("--since", "0001-01-01T00:00+14:00"), "is no date such as"),
+        (("--since", "2026-12-01", "--until", "2026-11-01"), "--since must be before --until"),
         (("--output", "/nowhere/x"), "cannot be written: No such file"),
         (("--output", "/"), "cannot be written: Is a directory"),
     ],
-    ids=["date", "file", "folder"],
+    ids=["date", "year", "order", "file", "folder"],
 )
 def test_what_is_wrong_is_said(arguments, sentence):
     with pytest.raises(CommandError, match=sentence):

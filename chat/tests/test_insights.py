@@ -325,6 +325,10 @@ def test_the_last_thirty_days_are_reported_by_default(capsys):
     assert lines[-1].split()[:2] == ["total", "1"]
 
 
+def test_the_first_days_there_are_can_be_asked_for(capsys):
+    assert report(capsys, "--until", "0001-01-05").splitlines()[1].split()[0] == "0001-01-01"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

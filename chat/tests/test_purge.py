@@ -95,8 +95,9 @@ def test_a_session_that_is_continued_meanwhile_stays(capsys, monkeypatch):
         ("--older-than", "90"),
         ("--older-than", "999999w"),
         ("--older-than", "1d", "--batch-size", "0"),
+        ("--older-than", "1d", "--batch-size", "9" * 20),
     ],
-    ids=["no-age", "zero", "no-unit", "too-old", "batch"],
+    ids=["no-age", "zero", "no-unit", "too-old", "batch", "large"],
 )
 def test_what_makes_no_sense_is_refused(arguments):
     with pytest.raises(CommandError):

@@ -441,7 +441,10 @@ def test_a_report_is_replaced_only_by_a_complete_one(session, report, tmp_path, 
 
 
 @pytest.mark.usefixtures("stored")
-def test_ctrl_c_writes_nothing(ask, model, environment, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_a_signal_writes_nothing(ask, model, environment, tmp_path, sent, code):
     begun = datetime.now(UTC).isoformat()
     ask("1?")
     ask("2?")
@@ -457,10 +460,10 @@ def test_ctrl_c_writes_nothing(ask, model, environment, tmp_path):
         text=True,
     ) as process:
         model.wait_for_requests(2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=20)
 
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, err) == (code, "")
     assert list(tmp_path.iterdir()) == []
 
 

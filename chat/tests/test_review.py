@@ -2,6 +2,7 @@
 
 import re
 import time
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -542,6 +543,37 @@ def test_forged_filters_are_no_filters(rita, query):
 
     assert listed.status_code in (200, 302, 400)
     assert opened.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"q": "-" * 33},  # as a line of them; more than PostgreSQL takes
+        {"q": "-" * 8_000},
+        {"q": "a or " * 5_000},
+        {"review": "\0"},
+        {"page": "\0"},
+        {"status__exact": "\0"},
+        {"updated_at__year": "-1"},
+        {"updated_at__gte": "0001-01-01 00:00:00+00:00", "updated_at__lt": "10000-01-01"},
+        {"p": "9" * 30},
+    ],
+)
+def test_no_address_of_a_list_is_an_error_of_ours(rita, query):
+    session = conversation("A reply.")
+
+    for page in (SESSIONS, "/admin/chat/message/"):
+        assert rita.get(page, query).status_code in (200, 302, 400)
+    assert "A reply." in page_of(rita, session, _changelist_filters=urlencode(query))
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    ["idempotency_key__startswith", "content__regex", "id__gt", "reviewed_by__password__contains"],
+)
+def test_lists_are_asked_for_nothing_but_what_their_filters_offer(rita, lookup):
+    for page in (SESSIONS, "/admin/chat/message/"):
+        assert rita.get(page, {lookup: "a"}).status_code == 400
 
 
 def test_a_forged_selection_is_refused(rita):

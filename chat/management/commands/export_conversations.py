@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from chat.export import FORMATS, batches
-from chat.management.arguments import moment
+from chat.management.arguments import check_order, moment
 from chat.management.output import opened
 from chat.models import Message
 
@@ -22,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--output", metavar="FILE", default="-", help="- is standard output")
 
     def handle(self, **options: Any) -> None:
+        check_order(options["since"], options["until"])
         header, told = FORMATS[options["format"]]
         questions = Message.objects.questions().between(options["since"], options["until"])
         written = 0

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat.management.arguments import age
+from chat.management.arguments import age, whole_number
 from chat.models import ChatSession
 
 
@@ -22,11 +22,9 @@ class Command(BaseCommand):
             "--older-than", type=age, required=True, metavar="AGE", help="90d, 12w, 36h"
         )
         parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
-        parser.add_argument("--batch-size", type=int, default=500, metavar="N")
+        parser.add_argument("--batch-size", type=whole_number(1, 100_000), default=500, metavar="N")
 
     def handle(self, **options: Any) -> None:
-        if options["batch_size"] < 1:
-            raise CommandError("--batch-size must be at least 1.")
         before = timezone.now() - options["older_than"]
         old = ChatSession.objects.filter(updated_at__lt=before)
         count = old.count()

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from chat import prompts, replay, replay_report
 from chat.errors import ModelMisconfigured
-from chat.management.arguments import moment, prices, whole_number
+from chat.management.arguments import check_order, moment, prices, whole_number
 from chat.management.output import opened
 
 
@@ -69,6 +69,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         logger.disable("chat")  # what goes wrong is in the report, or said below
+        check_order(options["since"], options["until"])
         keys = replay.picked(options["since"], options["until"], options["limit"])
         edited, find = templates(options["prompts"])
         if not keys:

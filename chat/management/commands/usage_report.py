@@ -73,7 +73,8 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         until: date = options["until"] or datetime.now(UTC).date()
-        since: date = options["since"] or until - timedelta(days=USUAL_DAYS - 1)
+        usual = timedelta(days=USUAL_DAYS - 1)
+        since: date = options["since"] or max(until, date.min + usual) - usual
         if not timedelta(0) <= until - since < timedelta(days=LONGEST_DAYS):
             raise CommandError(
                 f"--since must be before --until, and by no more than {LONGEST_DAYS} days."
