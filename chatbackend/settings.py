@@ -263,6 +263,8 @@ STORAGES = {
 # From the checkout the apps' own files are served; an image has collected them.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
+# Of WhiteNoise's small files; each first one of a page would be a warning in the log.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

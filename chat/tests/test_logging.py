@@ -92,6 +92,17 @@ def test_every_line_in_production_is_json(server, client):
         assert json.loads(line).keys() >= {"time", "level", "logger", "message"}
 
 
+def test_the_files_of_a_page_are_no_warnings(server, client):
+    for path in (
+        "/static/chat/review.css",
+        "/static/chat/insights.js",
+        "/static/admin/css/base.css",
+    ):
+        assert client.get(path).status_code == 200
+
+    assert "py.warnings" not in server.log
+
+
 def test_texts_are_logged_at_debug_and_lines_are_readable(environment, model, tmp_path):
     settings = environment | {"LOG_LEVEL": "debug", "LOG_FORMAT": "pretty", "WEB_CONCURRENCY": "1"}
     with running_server(tmp_path / "log", **settings) as server:
