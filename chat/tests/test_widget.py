@@ -677,6 +677,7 @@ def test_screen_readers_hear_of_an_answers_start_and_end_and_not_every_word(chat
 
     say(page, "Count!")
     answered(page)
+    expect(page.get_by_role("status")).to_have_text("The answer is finished.")
 
     assert page.evaluate("heard") == ["The answer has started.", "The answer is finished."]
     assert page.get_by_role("log").get_attribute("aria-live") == "off"
