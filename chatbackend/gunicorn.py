@@ -22,7 +22,7 @@ from uvicorn_worker import UvicornWorker
 django.setup()
 
 from chat import llm  # noqa: E402
-from chatbackend.protocol import BoundedProtocol  # noqa: E402
+from chatbackend.protocol import Protocol  # noqa: E402
 
 
 class Worker(UvicornWorker):
@@ -30,7 +30,7 @@ class Worker(UvicornWorker):
     # say otherwise, and it is read where it is needed.
     CONFIG_KWARGS = {
         "loop": "uvloop",
-        "http": BoundedProtocol,
+        "http": Protocol,
         "proxy_headers": False,
         "access_log": False,  # `chatbackend.asgi` writes it
     }

@@ -1,16 +1,28 @@
-"""uvicorn's HTTP protocol, with a bound on a request's head.
+"""uvicorn's HTTP protocol, with a bound on a request's head and connections for every worker.
 
-The parser has none of its own: one endless header would be kept until the memory is full.
+The parser has no bound of its own: one endless header would be kept until the memory is full.
 """
 
+import asyncio
+import time
+
+from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 2**16
+# Who has taken a connection sleeps so long. Otherwise the first worker that wakes up takes all
+# those that come at once, and as they are kept open the other ones have nothing to do.
+OTHERS_FIRST_SECONDS = 50e-6
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class Protocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if settings.WEB_CONCURRENCY > 1:
+            time.sleep(OTHERS_FIRST_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
