@@ -15,7 +15,7 @@
   function chart(id, type, datasets) {
     const axis = { ticks: { color: colour("--body-fg") }, grid: { color: colour("--hairline-color") } };
     const stacked = type === "bar";
-    const marker = stacked ? {} : { usePointStyle: true, pointStyle: "line", pointStyleWidth: 30 };
+    const marker = stacked ? { boxWidth: 12 } : { boxWidth: 30, boxHeight: 0 }; // a line, dashed as its own
     drawn.push(new Chart(document.getElementById(id), {
       type,
       data: { labels: data.days, datasets },
@@ -25,9 +25,9 @@
         interaction: { mode: "index", intersect: false },
         scales: {
           x: { ...axis, stacked, ticks: { ...axis.ticks, maxRotation: 0, callback: (day) => data.days[day].slice(5) } },
-          y: { ...axis, stacked, beginAtZero: true },
+          y: { ...axis, stacked, beginAtZero: true, ticks: { ...axis.ticks, precision: stacked ? 0 : undefined } },
         },
-        plugins: { legend: { position: "bottom", labels: { color: colour("--body-fg"), boxWidth: 12, ...marker } } },
+        plugins: { legend: { position: "bottom", labels: { color: colour("--body-fg"), ...marker } } },
       },
     }));
   }
