@@ -62,6 +62,7 @@ def plans() -> Iterator[tuple[str, Plan]]:
             closing = statements.closing(turn, timezone.now(), 10, end)
             yield f"closing, {limited}, {planned}", prepared(closing, mode)
     yield from captured("saving", lambda: statements.save([(turn, "So")]))
+    yield from captured("wanted", lambda: statements.wanted([turn]))
     found = Message.objects.filter(session=session)
     yield from captured("session", lambda: ChatSession.objects.filter(id=session).first())
     yield from captured("history page", lambda: found.page(PAGE))

@@ -98,4 +98,4 @@ def _work(turns: list[Turn], to_save: list[tuple[Turn, str]]) -> set[UUID]:
     if now - _tidied_at > TIDY_SECONDS:
         limits.tidy()
         _tidied_at = now
-    return storage.wanted(turns) if turns else set()
+    return statements.wanted(turns) if turns else set()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 from loguru import logger
@@ -32,9 +32,6 @@ from chat.turns import Turn
 
 KEYS_LAST = timedelta(hours=24)
 LOOK_AGAIN_SECONDS = 1
-UNFINISHED = Q(status=Message.Status.PENDING) | Q(
-    status=Message.Status.FAILED, error_code=Interrupted.code
-)
 
 
 # Open ---------------------------------------------------------------------------------------
@@ -172,23 +169,6 @@ def exchanges_for(reply: Message, passage: str | None) -> Exchanges:
 
 
 # In between ---------------------------------------------------------------------------------
-def wanted(turns: list[Turn]) -> set[UUID]:
-    """Of these turns, the attempts that are still to be written: nobody has asked to stop them,
-    deleted them, or taken them over.
-    """
-    sessions = {turn.session_id for turn in turns}
-    attempts = [turn.attempt for turn in turns]
-    replies = [turn.reply_id for turn in turns]
-    theirs = Message.objects.filter(
-        UNFINISHED,
-        session_id__in=sessions,
-        id__in=replies,
-        attempt__in=attempts,
-        stop_requested=False,
-    )
-    return {attempt for attempt in theirs.values_list("attempt", flat=True) if attempt}
-
-
 def request_stop(session_id: UUID) -> bool:
     """Ask whoever writes them to stop the session's pending replies; whether there are any.
 

@@ -129,9 +129,9 @@ def live_through_everything():
     again.reply_id = opened.reply_id
     assert storage.open_closely(again).reply_id == failed.reply_id  # as after a broken connection
     statements.save([(again, "One ")])
-    assert storage.wanted([again]) == {again.attempt}
+    assert statements.wanted([again]) == {again.attempt}
     assert storage.request_stop(session_id)
-    assert storage.wanted([again]) == set()
+    assert statements.wanted([again]) == set()
     execute(*statements.closing(again, NOW, 1, End(Message.Status.STOPPED, "One ")))
 
     messages.replies().filter(id=again.reply_id).update(feedback="up")

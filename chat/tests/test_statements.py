@@ -252,6 +252,31 @@ def test_only_an_unfinished_reply_of_this_attempt_is_written(now, is_written):
     assert (reply.get().content == TOLD.content) is is_written
 
 
+@pytest.mark.parametrize(
+    ("now", "is_wanted"),
+    [
+        ({}, True),
+        ({"status": "failed", "error_code": "interrupted"}, True),  # wrongly: it is here
+        ({"stop_requested": True}, False),
+        ({"status": "stopped"}, False),
+        ({"attempt": uuid4()}, False),  # taken over
+    ],
+)
+def test_a_turn_is_wanted_as_long_as_nobody_ends_it(now, is_wanted):
+    turn, other = opened(), opened()
+    Message.objects.filter(id=turn.reply_id).update(**now)
+
+    expected = {turn.attempt, other.attempt} if is_wanted else {other.attempt}
+    assert statements.wanted([turn, other]) == expected
+
+
+def test_a_deleted_turn_is_not_wanted():
+    turn = opened()
+    ChatSession.objects.filter(id=turn.session_id).delete()
+
+    assert statements.wanted([turn]) == set()
+
+
 def test_what_was_used_is_counted_once_also_by_a_deleted_answer(settings):
     settings.CHAT_DAILY_TOKEN_BUDGET = 1000
     deleted, kept, taken_over = opened(), opened(), opened()
