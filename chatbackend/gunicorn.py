@@ -83,7 +83,7 @@ def post_fork(server: Arbiter, worker: AnyWorker) -> None:
 
 
 def when_ready(server: Arbiter) -> None:
-    # What the workers share is there to stay. A collector that goes through it stops them for 0.1 s.
+    # What the workers share is there to stay; a collector that goes through it stops one for 0.1 s.
     gc.freeze()
     everywhere_or_here = ("0.0.0.0", "127.0.0.1", "::")  # noqa: S104
     host = "localhost" if settings.HOST in everywhere_or_here else settings.HOST
