@@ -16,6 +16,9 @@ from chat.tests.environment import CHECKOUT, SETTINGS
 from chat.tests.server import free_port
 from chatbackend.tests.folders import open_folder
 
+# Under 5 on a machine that does nothing else.
+MOST_SECONDS = 30 if "PYTEST_XDIST_WORKER" in os.environ else 10
+
 
 @pytest.fixture
 def checkout():
@@ -122,7 +125,7 @@ def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
 
     assert history["messages"][0]["content"] == "What is a robot?"
     assert len(history["messages"]) == 4
-    assert seconds < 10  # under 5 on a machine that does nothing else
+    assert seconds < MOST_SECONDS
     end = time.monotonic() + 15
     while processes_of(checkout) and time.monotonic() < end:
         time.sleep(0.1)
