@@ -5,13 +5,15 @@ import errno
 import os
 import signal
 import sys
-from typing import Never
+
+# Ctrl-C ends it at once while modules are imported: interrupted, they tell of other errors.
+on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # As shells tell what a signal ended.
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
 
 
-def end(how: str | int) -> Never:
+def end(how: str | int) -> None:
     """Without what is still to be written, which would fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(how)
@@ -24,6 +26,7 @@ if __name__ == "__main__":
     try:
         from django.core.management import execute_from_command_line
 
+        signal.signal(signal.SIGINT, on_interrupt)
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
     except KeyboardInterrupt:

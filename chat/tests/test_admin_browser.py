@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from playwright.sync_api import expect
 
 from chat.models import ChatSession, Message
 from chat.tests.browser import elsewhere, log_in, overflow, serious_problems
+from chat.tests.waiting import eventually
 
 SESSIONS = "/admin/chat/chatsession/"
 MESSAGES = "/admin/chat/message/"
@@ -336,8 +338,8 @@ def test_the_insights_draw_their_figures_and_lead_to_a_page_s_conversations(page
     page.get_by_role("link", name="Insights").click()
     expect(page.locator(".totals dd").first).to_have_text("2")
     for chart in page.locator("canvas").all():
-        colours = "chart => new Set(chart.getContext('2d').getImageData(0, 0, 500, 200).data).size"
-        assert chart.evaluate(colours) > 2
+        colours = "new Set(chart.getContext('2d').getImageData(0, 0, 500, 200).data)"
+        assert eventually(partial(chart.evaluate, f"chart => {colours}.size > 2"))
 
     page.get_by_role("link", name="https://book.example/chapter-2").click()
     shows(page, "Second?")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -112,14 +113,24 @@ def test_ctrl_c_before_the_first_word_stops_it_too(begin, model):
     assert Message.objects.get(session_id=session, role="assistant").status == "stopped"
 
 
+def press_ctrl_c(process, times=3):
+    """As a person does: again, where Python has swallowed it (in the callback of a weak reference,
+    for example).
+    """
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=10)
+    pytest.fail("it does not end")
+
+
 def test_ctrl_c_at_any_time_is_no_traceback_of_ours(begin, model):
     model.says(Reply(hold=True))
 
     for pause in (0.1, 0.3, 0.6, 0.9, 1.2):
         with begin("Long?") as process:
             time.sleep(pause)
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = press_ctrl_c(process)
         assert process.returncode != 0
         assert "execute_from_command_line" not in err  # Python's own start may be hit too
 
