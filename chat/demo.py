@@ -135,7 +135,7 @@ def _question(
 
 def _reply(chance: random.Random, question: DemoMessage, topics: list[str]) -> DemoMessage:
     at = question.created_at
-    sentences = chance.choices(SENTENCES, k=chance.randint(1, 6))
+    sentences = chance.sample(SENTENCES, k=chance.randint(1, 6))
     text = "\n\n".join(sentences).format(*topics)
     latency = chance.randint(600, 6000)
     reply = DemoMessage(

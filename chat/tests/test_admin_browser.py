@@ -330,6 +330,10 @@ def test_what_is_written_stays_inert(staff, attacked, path):
 
 
 # Figures --------------------------------------------------------------------------------------
+# A clone is empty.
+IS_DRAWN = "chart => chart.toDataURL() !== chart.cloneNode().toDataURL()"
+
+
 def test_the_insights_draw_their_figures_and_lead_to_a_page_s_conversations(page, ask):
     ask("First?", page_url="https://book.example/chapter-1")
     ask("Second?", page_url="https://book.example/chapter-2")
@@ -338,8 +342,7 @@ def test_the_insights_draw_their_figures_and_lead_to_a_page_s_conversations(page
     page.get_by_role("link", name="Insights").click()
     expect(page.locator(".totals dd").first).to_have_text("2")
     for chart in page.locator("canvas").all():
-        colours = "new Set(chart.getContext('2d').getImageData(0, 0, 500, 200).data)"
-        assert eventually(partial(chart.evaluate, f"chart => {colours}.size > 2"))
+        assert eventually(partial(chart.evaluate, IS_DRAWN))
 
     page.get_by_role("link", name="https://book.example/chapter-2").click()
     shows(page, "Second?")
@@ -368,7 +371,7 @@ def demo(staff):
     conversations."""
 
     def seed():  # this one has a conversation with all that happens to replies
-        call_command("seed_demo", sessions=8, seed=1367, verbosity=0)
+        call_command("seed_demo", sessions=8, seed=14155, verbosity=0)
         reply = Message.objects.failed().get()
         correction = {"correction": "- `this`\n- that", "corrected_at": timezone.now()}
         Message.objects.filter(pk=reply.pk).update(**correction)
