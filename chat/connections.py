@@ -16,7 +16,13 @@ from django.db import connection as django_connection
 
 from chat.errors import DatabaseUnavailable
 
-LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+# NotSupportedError: a statement was prepared before a migration changed what it returns.
+LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.NotSupportedError,
+)
 
 type Row = tuple[Any, ...]
 
@@ -99,6 +105,11 @@ async def run(
 
 
 async def close() -> None:
-    """Close this loop's connections."""
-    if here := _connections.pop(asyncio.get_running_loop(), None):
+    """Close this loop's connections. What still runs there was too late: it is called off."""
+    loop = asyncio.get_running_loop()
+    if late := {task for task in _running if task.get_loop() is loop}:
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=settings.DATABASE_TIMEOUT_SECONDS)
+    if here := _connections.pop(loop, None):
         await here.close()

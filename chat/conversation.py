@@ -234,9 +234,13 @@ async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
             if loop.time() > end:
                 logger.error("An answer could not be stored; the database is away for too long")
                 return
-        except Exception as error:  # noqa: BLE001 - the answer can still be told
+        except psycopg.DataError as error:  # no pause makes it fit
             logger.opt(exception=error).error("An answer could not be stored")
             return
+        except Exception as error:  # noqa: BLE001 - a migration that is taken back, perhaps
+            if loop.time() > end:
+                logger.opt(exception=error).error("An answer could not be stored")
+                return
         else:
             return
         await asyncio.sleep(next(pauses))

@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol, with a bound on a request's head and connections for every worker.
 
 The parser has no bound of its own: one endless header would be kept until the memory is full.
+After a header `Upgrade` it reads no body, and whatever follows would pass for another request:
+nothing more is read of such a connection.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 2**16
+BODY = (b"content-length", b"transfer-encoding")
 # Who has taken a connection sleeps so long. Otherwise the first worker that wakes up takes all
 # those that come at once, and as they are kept open the other ones have nothing to do.
 OTHERS_FIRST_SECONDS = 50e-6
@@ -18,6 +21,7 @@ OTHERS_FIRST_SECONDS = 50e-6
 class Protocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
+    _is_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -25,6 +29,8 @@ class Protocol(HttpToolsProtocol):
             time.sleep(OTHERS_FIRST_SECONDS)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -33,8 +39,18 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._is_over = self.parser.should_upgrade()
+        if self._is_over and any(name in BODY for name, _ in self.headers):
+            self.send_400_response("A request with a body cannot ask for an upgrade.")
+            return
         super().on_headers_complete()
+        if self._is_over:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_head, self._head_bytes = True, 0
-        super().on_message_complete()
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing that an operator could mend."""

@@ -253,15 +253,19 @@ def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
     assert done == ["OPEN", "model, 0 in use", "CLOSE"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [psycopg.OperationalError, psycopg.errors.UndefinedColumn, psycopg.errors.FeatureNotSupported],
+)
 def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
-    ask_here, monkeypatch, logged
+    ask_here, monkeypatch, logged, error
 ):
     monkeypatch.setattr(conversation, "STORE_FOR_SECONDS", 0.5)
     tries = []
 
     def away(*_, **__):
         tries.append(time.monotonic())
-        raise psycopg.OperationalError("away")
+        raise error("away, or changed for a moment")
 
     monkeypatch.setattr(statements, "closing", away)
 
@@ -338,6 +342,22 @@ def test_who_was_told_that_nothing_was_stored_was_told_the_truth(serve, cluster,
     assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
     assert [message["content"] for message in messages][::2] == ["Before?"]
     assert again.status_code == 200
+
+
+def test_a_server_that_ends_calls_off_what_it_said_was_not_stored(serve, cluster, locked, model):
+    server = serve(DATABASE_URL=cluster.url())
+    session = str(uuid4())
+    ask = {"message": "?", "session_id": session}
+    server.client.post("/chat", json=ask)
+
+    with locked(session):
+        assert server.client.post("/chat", json=ask).status_code == 503
+        server.stop()
+    time.sleep(0.5)
+
+    with psycopg.connect(cluster.url()) as other:
+        count = "SELECT count(*) FROM chat_message WHERE session_id = %s"
+        assert other.execute(count, [session]).fetchone() == (2,)
 
 
 @pytest.mark.parametrize("look", ["retry", "stop"])
