@@ -21,8 +21,8 @@ run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.
 	@exec $(BIN)/gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application
 
 # The AI SDK, for the tests that read our streams with it; they are skipped where it is missing.
-AI_SDK := chat/tests/node/node_modules/.installed
-$(AI_SDK): chat/tests/node/package-lock.json
+AI_SDK := tests/node/node_modules/.installed
+$(AI_SDK): tests/node/package-lock.json
 	@if ! command -v npm >/dev/null; then echo "npm is missing: the AI SDK's tests are skipped"; \
 	elif cd $(@D)/.. && npm ci --silent; then touch node_modules/.installed; \
 	else echo "npm could not install the AI SDK: its tests are skipped"; fi
@@ -34,7 +34,7 @@ test: .venv/.installed $(AI_SDK) ## Run the tests (ARGS="-k name" for some of th
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (SEED=7 for others)
-	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no chat/tests/test_faults.py
+	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no tests/chat/test_faults.py
 
 bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long (ARGS=--quick for a look)
 	$(BIN)/python -m benchmarks.turns $(ARGS)
@@ -43,14 +43,14 @@ bench-review: .venv/.installed ## Measure the pages and commands of staff with a
 	$(BIN)/python -m benchmarks.review $(ARGS)
 
 screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots
-	$(BIN)/python -m pytest chat/tests/screenshots.py
+	$(BIN)/python -m pytest tests/screenshots.py
 
 docusaurus: .venv/.installed ## Build the example book with npm, serve it on port 3000 and read it in Chromium
 	cd examples/docusaurus && npm ci --silent
-	$(BIN)/python -m pytest -m docusaurus chat/tests/test_docusaurus.py
+	$(BIN)/python -m pytest -m docusaurus tests/chat/test_docusaurus.py
 
 scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
-	$(BIN)/python -m pytest -m scaled chat/tests/test_scaled.py $(ARGS)
+	$(BIN)/python -m pytest -m scaled tests/chatbackend/test_scaled.py $(ARGS)
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings

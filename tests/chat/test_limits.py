@@ -1,0 +1,184 @@
+"""CHAT_RATE and CHAT_DAILY_TOKEN_BUDGET, the same for every worker."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from chat import limits
+from chat.errors import BudgetExhausted, RateLimited
+from chat.models import DailyTokens, Message, RateWindow
+from tests.helpers.scripted_model import Reply
+
+ALICE, BOB = "203.0.113.7", "203.0.113.8"
+
+
+@pytest.fixture
+def limited(serve):
+    """Starts a server behind one proxy, with limits of its own."""
+
+    def start(**settings):
+        server = serve(NUM_PROXIES="1", **settings)
+
+        def ask(client=ALICE):
+            headers = {"X-Forwarded-For": f"spoofed, {client}"}
+            return server.client.post("/chat", json={"message": "?"}, headers=headers)
+
+        return ask
+
+    return start
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_client_that_asks_too_often_waits_and_may_ask_again(limited, model):
+    RateWindow.objects.all().delete()
+    ask = limited(CHAT_RATE="3/s")
+    ask("198.51.100.1")
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: ask(), range(20)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    first = ask(BOB)
+    time.sleep(int(refused[0].headers["Retry-After"]))
+    again = ask()
+
+    assert len(refused) >= 10
+    assert {answer.json()["code"] for answer in refused} == {"rate_limited"}
+    assert first.status_code == again.status_code == 200
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_limit_is_exact_over_two_workers_and_stores_no_address(limited, model):
+    RateWindow.objects.all().delete()
+    ask = limited(CHAT_RATE="5/h")
+
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(lambda _: ask().status_code, range(20)))
+
+    assert sorted(statuses) == [200] * 5 + [429] * 15
+    assert len(model.requests) == 5
+    assert 3590 < int(ask().headers["Retry-After"]) <= 3600
+    (window,) = RateWindow.objects.all()
+    assert len(window.client) == 64
+    assert ALICE not in window.client
+
+
+def test_a_stream_is_refused_as_json(serve):
+    server = serve(CHAT_RATE="1/h", NUM_PROXIES="1")
+    headers = {"X-Forwarded-For": f"2001:db8:{uuid4().hex[:4]}::1"}
+
+    first, second = (
+        server.client.post("/chat", json={"message": "?", "stream": True}, headers=headers)
+        for _ in range(2)
+    )
+
+    assert first.headers["Content-Type"] == "text/event-stream"
+    assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
+    assert second.headers["Content-Type"] == "application/problem+json"
+    assert 3590 < int(second.headers["Retry-After"]) <= 3600
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_turn_that_crosses_the_budget_is_the_last_of_the_day(limited, model):
+    DailyTokens.objects.all().delete()
+    before = Message.objects.count()
+    ask = limited(CHAT_DAILY_TOKEN_BUDGET="20")
+    model.says(Reply(usage={"prompt_tokens": 12, "completion_tokens": 6}))
+
+    answers = [ask() for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 503]
+    assert answers[2].json()["code"] == "budget_exhausted"
+    assert 0 < int(answers[2].headers["Retry-After"]) <= 86_400
+    assert DailyTokens.objects.get().tokens == 36
+    assert Message.objects.count() == before + 4
+
+
+@pytest.mark.django_db
+def test_a_window_ends_after_its_period(settings):
+    settings.CHAT_RATE = (1, 60)
+    limits.admit("carol")
+    with pytest.raises(RateLimited) as refused:
+        limits.admit("carol")
+    assert 59 <= refused.value.retry_after <= 60
+
+    RateWindow.objects.update(began_at=timezone.now() - timedelta(seconds=61))
+
+    limits.admit("carol")
+
+
+@pytest.mark.django_db
+def test_clients_of_long_ago_are_forgotten(settings):
+    settings.CHAT_RATE = (1, 60)
+    old = timezone.now() - timedelta(days=2)
+    RateWindow.objects.bulk_create(
+        RateWindow(client=f"old {n}", began_at=old, asked=1) for n in range(12)
+    )
+
+    RateWindow.objects.create(client="of now", began_at=timezone.now(), asked=1)
+
+    limits.tidy()
+
+    assert [window.client for window in RateWindow.objects.all()] == ["of now"]
+
+
+@pytest.mark.django_db
+def test_a_new_day_has_a_new_budget(settings):
+    settings.CHAT_RATE, settings.CHAT_DAILY_TOKEN_BUDGET = None, 10
+    today = datetime.now(UTC)
+    DailyTokens.objects.create(day=today.date() - timedelta(days=1), tokens=50)
+    limits.admit(None)
+    DailyTokens.objects.create(day=today.date(), tokens=10)
+
+    with pytest.raises(BudgetExhausted):
+        limits.admit(None)
+
+
+@pytest.mark.django_db
+def test_without_limits_nothing_is_counted(settings, django_assert_num_queries):
+    settings.CHAT_RATE, settings.CHAT_DAILY_TOKEN_BUDGET = None, 0
+
+    with django_assert_num_queries(0):
+        limits.admit("carol")
+        limits.tidy()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "same_as"),
+    [
+        (0, "1.1.1.1", "9.9.9.9"),
+        (1, "", "9.9.9.9"),
+        (1, "1.1.1.1", "1.1.1.1"),
+        (1, "1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        (2, "1.1.1.1, 2.2.2.2, 3.3.3.3", "2.2.2.2"),
+        (3, "1.1.1.1", "1.1.1.1"),
+        (1, "x, , 2.2.2.2 ,", "2.2.2.2"),
+    ],
+)
+def test_a_forwarded_address_is_believed_as_far_as_there_are_proxies(
+    settings, proxies, forwarded, same_as
+):
+    settings.NUM_PROXIES = proxies
+    found = limits.client_of("9.9.9.9", forwarded)
+
+    settings.NUM_PROXIES = 0
+    assert found == limits.client_of(same_as, "")
+
+
+def test_the_addresses_of_one_ipv6_network_are_one_client(settings):
+    settings.NUM_PROXIES = 0
+
+    one = limits.client_of("2001:db8:1:2::1", "")
+    assert one == limits.client_of("2001:db8:1:2:ffff::9", "")
+    assert one != limits.client_of("2001:db8:1:3::1", "")
+    assert limits.client_of("::ffff:1.2.3.4", "") == limits.client_of("1.2.3.4", "")
+
+
+def test_the_hash_depends_on_the_key(settings):
+    one = limits.client_of("9.9.9.9", "")
+    settings.SECRET_KEY = "another key"
+
+    assert limits.client_of("9.9.9.9", "") != one

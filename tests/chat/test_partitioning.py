@@ -1,0 +1,181 @@
+"""examples/scaled/partition.sql, and why it helps: a turn's statements name their session."""
+
+import asyncio
+import re
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from chat import export, statements, storage
+from chat.models import ChatSession, Message
+from chat.statements import End
+from tests.helpers.server import CHECKOUT
+from chat.turns import Question, Turn
+
+PARTS = 8
+NOW = timezone.now()
+TOLD = End(Message.Status.COMPLETE, "Lidar.")
+SCRIPT = (CHECKOUT / "examples" / "scaled" / "partition.sql").read_text()
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def whole():
+    """The table as the migrations made it: a turn in it, and its shape."""
+    kept = take(Question("Before?", session_id=uuid4()), TOLD)
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return kept, shape()
+
+
+@pytest.fixture
+def partitioned(whole):
+    (work,) = re.findall(r"^DO \$\$.*?^\$\$;", SCRIPT, re.DOTALL | re.MULTILINE)
+    execute("SELECT set_config('chat.parts', %s, true)", [str(PARTS)])
+    execute(work)
+
+
+def execute(sql, values=None):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def shape():
+    """Columns, rules (checks and foreign keys) and indexes of messages."""
+    columns = execute(
+        "SELECT attname, atttypid::regtype::text, attnotnull, attgenerated::text, "
+        "pg_get_expr(adbin, adrelid) FROM pg_attribute "
+        "LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum "
+        "WHERE attrelid = 'chat_message'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    rules = execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('c', 'f') "
+        "AND conrelid = 'chat_message'::regclass AND conparentid = 0"
+    )
+    indexes = execute(
+        "SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') FROM pg_indexes "
+        "WHERE tablename = 'chat_message'"
+    )
+    return set(columns), {rule for (rule,) in rules}, dict(indexes)
+
+
+def turn_of(question):
+    async def made():
+        return Turn(question)
+
+    return asyncio.run(made())
+
+
+def take(question, end):
+    turn = turn_of(question)
+    execute(*statements.opening(turn, NOW))
+    execute(*statements.closing(turn, NOW, 1, end))
+    return turn
+
+
+@pytest.mark.usefixtures("partitioned")
+def test_messages_in_partitions_keep_rows_rules_and_indexes(whole):
+    kept, (columns, rules, indexes) = whole
+
+    now_columns, now_rules, now_indexes = shape()
+
+    assert Message.objects.filter(session=kept.session_id).count() == 2
+    assert now_columns == columns
+    reply = "(reply_to_id) REFERENCES chat_message(id)"
+    in_session = "(session_id, reply_to_id) REFERENCES chat_message(session_id, id)"
+    assert now_rules == {rule.replace(reply, in_session) for rule in rules}
+    of_ids = {"chat_message_pkey", "chat_message_reply_to_id_key"}
+    assert {indexes[name] for name in indexes.keys() - of_ids} < set(now_indexes.values())
+
+
+@pytest.mark.usefixtures("partitioned")
+def test_messages_in_partitions_still_refuse_what_must_not_be(whole):
+    other, _ = whole
+    turn = take(Question("Twice?", session_id=uuid4(), key="a key"), TOLD)
+    question = {"session_id": turn.session_id, "role": "user", "content": "?"}
+    reply = question | {"role": "assistant", "reply_to_id": turn.question_id}
+
+    def store(message):
+        with transaction.atomic():
+            message.save(force_insert=True)
+            execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    for refused in (
+        Message(**question, id=turn.question_id),
+        Message(**question, idempotency_key="a key"),
+        Message(**question | {"session_id": uuid4()}),
+        Message(**reply),
+        Message(**reply | {"session_id": other.session_id}),
+    ):
+        with pytest.raises(IntegrityError):
+            store(refused)
+
+
+def live_through_everything():
+    """Turns of a session: one fails, is asked again, speaks, is stopped, judged and read."""
+    session_id = uuid4()
+    messages = Message.objects.filter(session_id=session_id)
+    for _ in range(2):
+        take(Question("Before?", session_id=session_id), TOLD)
+    question = Question("Now?", session_id=session_id, client="a client", key="a key")
+    failed = take(question, End(Message.Status.FAILED, "", "model_unavailable"))
+
+    again = turn_of(question)
+    assert execute(*statements.opening(again, NOW)) == []  # its key was seen
+    opened = storage.open_closely(again)
+    assert (opened.reply_id, len(opened.exchanges)) == (failed.reply_id, 2)
+    again.reply_id = opened.reply_id
+    assert storage.open_closely(again).reply_id == failed.reply_id  # as after a broken connection
+    statements.save([(again, "One ")])
+    assert statements.wanted([again]) == {again.attempt}
+    assert storage.request_stop(session_id)
+    assert statements.wanted([again]) == set()
+    execute(*statements.closing(again, NOW, 1, End(Message.Status.STOPPED, "One ")))
+
+    messages.replies().filter(id=again.reply_id).update(feedback="up")
+    assert [message.content for message in messages.page(2)[0]] == ["Now?", "One "]
+    storage.take_back(again)
+    ChatSession.objects.filter(id=session_id).delete()
+    assert not messages.exists()
+
+
+class Looked:
+    """Into which partitions PostgreSQL looks for each statement: runs it twice, once to see."""
+
+    def __init__(self):
+        self.into = {}
+
+    def __call__(self, run, sql, params, many, context):
+        if "chat_message" in sql:
+            with transaction.atomic():
+                run(f"EXPLAIN ANALYZE {sql}", params, many, context)
+                plan = [line for (line,) in context["cursor"].fetchall()]
+                transaction.set_rollback(True)
+            executed = "\n".join(line for line in plan if "never executed" not in line)
+            self.into[sql] = set(re.findall(r"\bchat_message_p\d+\b", executed))
+        return run(sql, params, many, context)
+
+
+@pytest.mark.usefixtures("partitioned")
+def test_every_statement_of_a_turn_looks_into_one_partition(settings):
+    settings.CHAT_RATE, settings.CHAT_DAILY_TOKEN_BUDGET = (10, 60), 1000
+
+    looked = Looked()
+    with connection.execute_wrapper(looked):
+        live_through_everything()
+
+    assert len(looked.into) > 10
+    assert {sql: parts for sql, parts in looked.into.items() if len(parts) > 1} == {}
+
+
+@pytest.mark.usefixtures("partitioned")
+def test_staff_search_and_export_across_partitions():
+    for number in range(20):
+        take(Question(f"Exported {number}?", session_id=uuid4()), TOLD)
+
+    questions = [row[3] for rows in export.batches(Message.objects.questions()) for row in rows]
+
+    assert questions == ["Before?", *(f"Exported {number}?" for number in range(20))]
+    assert ChatSession.objects.about("lidar").count() == 21

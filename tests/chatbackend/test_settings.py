@@ -1,0 +1,155 @@
+"""Settings: every one read, every misconfiguration one sentence, and nothing served with one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.environment import CHECKOUT
+from tests.helpers.server import GUNICORN, free_port
+
+PRODUCTION = {
+    "SECRET_KEY": "x" * 25 + "0123456789abcdefghijklmnopqrs",
+    "DATABASE_URL": "postgresql://chat:pw@127.0.0.1:1/chat",
+    "OPENAI_API_KEY": "sk-x",
+    "EMBEDDED": "",
+}
+
+
+def manage(*arguments, **environment):
+    """`manage.py` with these settings and no others (the tests' own are empty or replaced)."""
+    unset = dict.fromkeys(PRODUCTION, "")
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHECKOUT,
+        env=os.environ | unset | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_production_settings_are_usable_and_pass_the_deployment_checks():
+    valid = manage("validate_env", **PRODUCTION)
+    deployed = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+
+    assert (valid.returncode, valid.stdout) == (0, "The settings are usable.\n")
+    assert deployed.returncode == 0, deployed.stderr
+    assert "no issues" in deployed.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "ids"),
+    [
+        ({"SECRET_KEY": ""}, {"chat.E002"}),
+        ({"DATABASE_URL": ""}, {"chat.E003"}),
+        ({"OPENAI_API_KEY": ""}, {"chat.E004"}),
+        (dict.fromkeys(PRODUCTION, ""), {"chat.E002", "chat.E003", "chat.E004"}),
+        ({"PORT": "http"}, {"chat.E001"}),
+        ({"PORT": "70000"}, {"chat.E001"}),
+        ({"DEBUG": "maybe"}, {"chat.E001"}),
+        ({"LOG_LEVEL": "LOUD"}, {"chat.E001"}),
+        ({"LLM_TIMEOUT_SECONDS": "soon"}, {"chat.E001"}),
+        ({"LLM_TIMEOUT_SECONDS": "0"}, {"chat.E001"}),
+        ({"DATABASE_URL": "mysql://a/b"}, {"chat.E001"}),
+        ({"DATABASE_URL": "nonsense"}, {"chat.E001"}),
+        ({"DATABASE_URL": "postgresql://host"}, {"chat.E001"}),
+        ({"FRONTEND_URL": "book.example"}, {"chat.E001"}),
+        ({"ALLOWED_HOSTS": "http://book.example"}, {"chat.E001"}),
+        ({"CHAT_RATE": "often"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "0.40"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "cheap,dear"}, {"chat.E001"}),
+        ({"LLM_PRICE_PER_MILLION": "-1,NaN"}, {"chat.E001"}),
+        ({"OPENAI_BASE_URL": "localhost:1"}, {"chat.E001", "chat.W001"}),
+    ],
+)
+def test_each_misconfiguration_is_one_sentence(changed, ids):
+    checked = manage("validate_env", **PRODUCTION | changed)
+
+    lines = checked.stdout.splitlines()
+    assert checked.returncode == 1
+    assert {line.partition(":")[0] for line in lines} == ids
+    assert all(line.endswith(".") for line in lines)
+    assert len(lines) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "chat.W001"),
+        ({"DEBUG": "true"}, "chat.W002"),
+        ({"SECRET_KEY": "short"}, "chat.W003"),
+    ],
+)
+def test_what_is_only_unwise_is_told_and_usable(changed, told):
+    checked = manage("validate_env", **PRODUCTION | changed)
+
+    assert (checked.returncode, checked.stdout.partition(":")[0]) == (0, told)
+
+
+def test_the_embedded_parts_stand_in_for_what_is_not_set():
+    assert manage("validate_env", SECRET_KEY="x" * 60, EMBEDDED="true").returncode == 0
+
+
+def test_the_server_does_not_start_with_a_misconfiguration():
+    started = subprocess.run(
+        GUNICORN,
+        cwd=CHECKOUT,
+        env=os.environ | dict.fromkeys(PRODUCTION, "") | {"PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert started.returncode != 0
+    assert "Traceback" not in started.stderr, started.stderr
+    assert [line.partition(":")[0] for line in started.stderr.splitlines()[-3:]] == [
+        "chat.E002",
+        "chat.E003",
+        "chat.E004",
+    ]
+
+
+def test_without_the_embedded_packages_the_sentence_says_what_to_install(settings, monkeypatch):
+    from chat import checks
+
+    settings.EMBEDDED = True
+    monkeypatch.setattr(checks, "EMBEDDED_PACKAGES", ("no_such_package",))
+    monkeypatch.setenv("DATABASE_URL", "")
+
+    (message,) = checks.environment()
+
+    assert message.id == "chat.E005"
+    assert "no_such_package" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://a:p%40ss@ep-x-pooler.neon.example/db?sslmode=require&channel_binding=require",
+            {"HOST": "ep-x-pooler.neon.example", "PASSWORD": "p@ss", "NAME": "db"},
+        ),
+        ("postgres://a@127.0.0.1:5433/db", {"HOST": "127.0.0.1", "PORT": 5433, "USER": "a"}),
+    ],
+)
+def test_database_addresses_are_taken_as_their_services_give_them(url, expected):
+    asked = "from django.conf import settings as s; print(repr(s.DATABASES['default']))"
+    printed = manage("shell", "--no-imports", "-c", asked, **PRODUCTION | {"DATABASE_URL": url})
+
+    config = eval(printed.stdout)
+    assert config == config | expected
+    assert config["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert config.get("CONN_MAX_AGE", 0) == 0
+    if "sslmode" in url:
+        assert config["OPTIONS"]["sslmode"] == "require"
+
+
+def test_commands_have_help():
+    told = manage("validate_env", "--help")
+
+    assert told.returncode == 0
+    assert "Exits with 1" in told.stdout
