@@ -10,7 +10,9 @@ RUN uv pip sync --no-cache --compile-bytecode --require-hashes \
 WORKDIR /app
 COPY manage.py ./
 COPY chatbackend chatbackend
+COPY review review
 COPY chat chat
+COPY llm llm
 COPY templates templates
 COPY widget widget
 # Throw-away settings: collecting files needs a loadable project and nothing else.

@@ -57,7 +57,7 @@ NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chat chatbackend benchmarks examples/scaled
+	$(BIN)/mypy chatbackend review chat llm embedded benchmarks examples/scaled
 	$(BIN)/lint-imports --no-logo
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
 	$(BIN)/hadolint Dockerfile examples/scaled/Dockerfile

@@ -12,7 +12,7 @@ from pathlib import Path
 import django
 import psycopg
 
-from chatbackend.embedded.postgres import Cluster
+from embedded.postgres import Cluster
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / ".embedded" / "bench"

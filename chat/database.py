@@ -1,67 +1,207 @@
-"""Database work of the API: off the event loop, bounded in number and time, never leaking.
+"""All database work of the API, bounded in number and time, and never leaking a connection.
 
-The work runs in a few threads of our own, each with one lasting connection of Django's. So the
-number of connections is the number of threads, whatever the number of readers, and none is held
-while the model works. (Django's own way under ASGI, a connection for each request, leaks one
-whenever a client goes away at the wrong moment; a pool is then empty for good.)
+The two statements that every turn needs run on lasting connections of the event loop
+(`run_statement`): a thread waits for Python's lock after each answer of PostgreSQL, and with many
+turns at once that is what they would wait for. Everything else runs in a few threads, each with one
+lasting connection of Django's (`in_thread`). So the number of connections is bounded, whatever
+the number of readers, and none is held while the model works. (Django's own way under ASGI, one
+connection for each request, leaks it whenever a client disconnects at the wrong moment.)
 """
 
 import asyncio
 import contextvars
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
+import django.db
+import psycopg
 from django.conf import settings
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection as django_connection
 from loguru import logger
 
 from chat.errors import DatabaseUnavailable
 
-# The last of them is also a server's that is (or has become) a read-only copy.
-LOST = (OperationalError, InterfaceError, InternalError)
+# What a connection raises that is of no more use. InternalError also comes from a server that has
+# become a read-only copy; NotSupportedError from a statement that was prepared before a migration
+# changed what it returns.
+LOST = (
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    django.db.InternalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.NotSupportedError,
+)
+# How long `retry` goes on, with pauses that grow up to the last one.
+RETRY_FOR_SECONDS = 60
+RETRY_PAUSES_SECONDS = (0.1, 0.3, 1, 2, 5)
+
+type Row = tuple[Any, ...]
+
+
+class Statement(NamedTuple):
+    """SQL with named placeholders, and their values."""
+
+    sql: str
+    values: Mapping[str, Any]
+
+
+# Statements on the event loop ---------------------------------------------------------------
+class _Connections:
+    """As many as are needed, up to a limit; the one used last is used next."""
+
+    def __init__(self) -> None:
+        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self._free = asyncio.Semaphore(settings.DATABASE_CONNECTIONS)
+
+    async def run(self, statement: Statement) -> list[Row]:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else await _connect()
+            try:
+                cursor = await connection.execute(statement.sql.encode(), statement.values)
+                rows = await cursor.fetchall() if cursor.description else []
+            except psycopg.IntegrityError:
+                self._idle.append(connection)
+                raise
+            except BaseException:
+                await connection.close()
+                await self.close()  # what ended this one has probably ended all
+                raise
+            self._idle.append(connection)
+            return rows
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+
+_connections: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = WeakKeyDictionary()
+_running: set[asyncio.Task[list[Row]]] = set()
+
+
+async def _connect() -> psycopg.AsyncConnection[Row]:
+    """With the settings of Django's own connections.
+
+    PostgreSQL keeps the statements prepared, which halves what they cost it; but not behind a
+    pooler such as PgBouncer, where the next one may be run by another process, without them.
+    """
+    params = django_connection.get_connection_params() | {"cursor_factory": psycopg.AsyncCursor}
+    connection = await psycopg.AsyncConnection.connect(**params, autocommit=True)
+    cursor = await connection.execute("SELECT pg_backend_pid()")
+    is_direct = await cursor.fetchone() == (connection.info.backend_pid,)
+    connection.prepare_threshold = 5 if is_direct else None
+    return connection
+
+
+async def run_statement(
+    statement: Statement, on_late_commit: Callable[[], object] | None = None
+) -> list[Row]:
+    """Run a statement as a transaction of its own; returns its rows.
+
+    Raises LOST or DatabaseUnavailable (timeout), after which it is unknown whether it was
+    committed, or psycopg.IntegrityError. `on_late_commit` is called after a commit that comes later
+    than the timeout.
+    """
+    here = _connections.setdefault(asyncio.get_running_loop(), _Connections())
+    running = asyncio.create_task(here.run(statement))
+    _running.add(running)
+    running.add_done_callback(_running.discard)
+    done, _ = await asyncio.wait({running}, timeout=settings.DATABASE_TIMEOUT_SECONDS)
+    if done:
+        return running.result()
+
+    def afterwards(task: asyncio.Task[list[Row]]) -> None:
+        if not task.cancelled() and task.exception() is None and on_late_commit:
+            on_late_commit()
+
+    running.add_done_callback(afterwards)
+    raise DatabaseUnavailable("timeout")
+
+
+async def close_connections() -> None:
+    """Close this loop's connections; statements that still run have timed out and are cancelled."""
+    loop = asyncio.get_running_loop()
+    if late := {task for task in _running if task.get_loop() is loop}:
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=settings.DATABASE_TIMEOUT_SECONDS)
+    if here := _connections.pop(loop, None):
+        await here.close()
+
+
+# Work in threads ----------------------------------------------------------------------------
 threads = ThreadPoolExecutor(settings.DATABASE_CONNECTIONS, thread_name_prefix="database")
-
-
 _abandoned: contextvars.ContextVar[threading.Event] = contextvars.ContextVar("abandoned")
 
 
-async def in_database[T](work: Callable[[], T], patience: float | None = None) -> T:
-    """Run `work`, which must be safe to run twice, and return its result.
+async def in_thread[T](work: Callable[[], T], seconds: float | None = None) -> T:
+    """Run `work`, which must be safe to run twice, in a database thread; returns its result.
 
-    Raises DatabaseUnavailable when PostgreSQL is not there or does not answer within `patience`
-    (in seconds; by default `settings.DATABASE_TIMEOUT_SECONDS`).
+    Raises DatabaseUnavailable when PostgreSQL is away or does not answer within `seconds`
+    (by default `settings.DATABASE_TIMEOUT_SECONDS`).
     """
     abandoned = threading.Event()
     context = contextvars.copy_context()
     context.run(_abandoned.set, abandoned)
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(patience or settings.DATABASE_TIMEOUT_SECONDS):
-            return await loop.run_in_executor(threads, context.run, _patiently, work)
+        async with asyncio.timeout(seconds or settings.DATABASE_TIMEOUT_SECONDS):
+            return await loop.run_in_executor(threads, context.run, _on_a_live_connection, work)
     except TimeoutError as error:
-        abandoned.set()  # the thread cannot be stopped, but what it does can be left undone
-        raise DatabaseUnavailable("no answer in time") from error
+        abandoned.set()  # the thread cannot be stopped, but it can be kept from committing
+        raise DatabaseUnavailable("timeout") from error
     except LOST as error:
         raise DatabaseUnavailable(type(error).__name__) from error
 
 
-def check_still_wanted() -> None:
-    """The last word before a commit: whoever waited has been told that nothing was stored."""
+def check_not_abandoned() -> None:
+    """To be called right before a commit: after a timeout the client got a 503, so nothing may be
+    stored. Raises DatabaseUnavailable then.
+    """
     if _abandoned.get(threading.Event()).is_set():
-        raise DatabaseUnavailable("done too late")
+        raise DatabaseUnavailable("finished after the timeout")
 
 
-def _patiently[T](work: Callable[[], T]) -> T:
-    """A second try on a new connection: the old one may have died unnoticed since its last use."""
-    check_still_wanted()
+def _on_a_live_connection[T](work: Callable[[], T]) -> T:
+    """Run `work`; once more on a new connection if the old one had died unnoticed."""
+    check_not_abandoned()
     try:
         return work()
     except LOST:
         logger.debug("A database connection was lost; trying once more on a new one")
-        connection.close()
+        django_connection.close()
     try:
         return work()
     except LOST:
-        connection.close()
+        django_connection.close()
         raise
+
+
+# Retrying -----------------------------------------------------------------------------------
+async def retry(work: Callable[[], Awaitable[object]], purpose: str) -> None:
+    """Run `work` until it succeeds, for a minute at most; then log that `purpose` failed."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + RETRY_FOR_SECONDS
+    pauses = itertools.chain(RETRY_PAUSES_SECONDS, itertools.repeat(RETRY_PAUSES_SECONDS[-1]))
+    for pause in pauses:
+        try:
+            await work()
+        except (DatabaseUnavailable, *LOST):
+            if loop.time() > end:
+                logger.error("{} failed: the database was away for too long", purpose)
+                return
+        except psycopg.DataError as error:  # no pause makes the value fit
+            logger.opt(exception=error).error("{} failed", purpose)
+            return
+        except Exception as error:  # noqa: BLE001 - a migration that is taken back, perhaps
+            if loop.time() > end:
+                logger.opt(exception=error).error("{} failed", purpose)
+                return
+        else:
+            return
+        await asyncio.sleep(pause)

@@ -1,20 +1,15 @@
-"""What can go wrong, in the field's words. `chat.problems` says it to the outside."""
+"""What can go wrong in a chat, in the field's words. `chat.api.problems` words it for readers.
+
+What can go wrong with a model is in `llm.errors`.
+"""
 
 from typing import Any
 
+from llm.errors import CodedError
 
-class ChatError(Exception):
-    """A failure with a name: `code` is what readers' front ends and the stored reply carry.
 
-    `retry_after` is in whole seconds where the time to wait is known.
-    """
-
-    code = "internal_error"
-
-    def __init__(self, reason: str = "", *, retry_after: int | None = None) -> None:
-        """`reason` is for the log alone; it never reaches a reader."""
-        super().__init__(reason or self.code)
-        self.retry_after = retry_after
+class ChatError(CodedError):
+    """A request that is refused, or a turn that fails for a reason of our own."""
 
 
 class BadRequest(ChatError):
@@ -58,13 +53,13 @@ class AnswerInProgress(ChatError):
 
 
 class AnswerStopped(ChatError):
-    """The reader stopped the answer before it had a word."""
+    """The reader stopped the answer before its first token."""
 
     code = "answer_stopped"
 
 
 class IdempotencyKeyReused(ChatError):
-    """An Idempotency-Key that came with another question before."""
+    """An Idempotency-Key that was used for another question."""
 
     code = "idempotency_key_reused"
 
@@ -81,32 +76,8 @@ class BudgetExhausted(ChatError):
     code = "budget_exhausted"
 
 
-class ContextTooLong(ChatError):
-    code = "context_too_long"
-
-
-class ModelUnavailable(ChatError):
-    """Refused, broken off, a server's error, an answer that is empty or no answer at all."""
-
-    code = "model_unavailable"
-
-
-class ModelMisconfigured(ChatError):
-    """The model's service does not accept our key, our address or the model's name."""
-
-    code = "model_misconfigured"
-
-
-class ModelRateLimited(ChatError):
-    code = "model_rate_limited"
-
-
-class ModelTimeout(ChatError):
-    code = "model_timeout"
-
-
 class Interrupted(ChatError):
-    """Nobody writes this reply any more: its worker was killed. Only ever stored, never raised."""
+    """The worker that wrote this reply was killed. Only ever stored, never raised."""
 
     code = "interrupted"
 

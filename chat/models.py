@@ -1,8 +1,5 @@
 """The rows: a session, its messages, and the field's words for finding them."""
 
-import secrets
-import threading
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Self
@@ -11,12 +8,12 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
-from django.db.models import Exists, F, Func, OuterRef, Q
+from django.db.models import Exists, Func, OuterRef, Q
 from django.utils import timezone
 
+from chat.ids import ids_around, time_ordered_id
+
 SEARCHED_AT_ONCE = 10_000
-# An id is made a moment before its row's time.
-LEEWAY_MS = 60_000
 
 
 class Words(Func):
@@ -32,47 +29,6 @@ class Words(Func):
         field, params = compiler.compile(self.source_expressions[0])
         table, _, _ = field.rpartition(".")
         return f'{table}."words"', params
-
-
-_last_id = 0
-_id_lock = threading.Lock()
-
-
-def time_ordered_ids(count: int) -> list[UUID]:
-    """UUIDs version 7 (RFC 9562) with none in between: later ones sort after earlier ones.
-
-    Within a process they always do (the millisecond is followed by a counter that is seeded at
-    random, RFC 9562 method 2). So a reply sorts right behind its question, whoever else asks.
-    """
-    global _last_id  # noqa: PLW0603 - the order of ids is the process's, as in uuid.uuid7
-    fresh = time.time_ns() // 1_000_000 << 42 | secrets.randbits(41)
-    with _id_lock:
-        first = max(fresh, _last_id + 1)
-        _last_id = first + count - 1
-    return [uuid7(first + number) for number in range(count)]
-
-
-def uuid7(stamp: int) -> UUID:
-    """The UUID version 7 of a stamp: milliseconds since 1970, followed by a counter of 42 bits."""
-    high, low = stamp >> 30, stamp & (1 << 30) - 1
-    value = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64
-    return UUID(int=value | 0b10 << 62 | low << 32 | secrets.randbits(32))
-
-
-def time_ordered_id() -> UUID:
-    return time_ordered_ids(1)[0]
-
-
-def ids_around(since: datetime | None, until: datetime | None) -> tuple[UUID, UUID]:
-    """The ids of all messages from `since` on and before `until` are between these two."""
-    first = _id_at(since, -LEEWAY_MS) if since else UUID(int=0)
-    last = _id_at(until, LEEWAY_MS) if until else UUID(int=2**128 - 1)
-    return first, last
-
-
-def _id_at(moment: datetime, leeway_ms: int) -> UUID:
-    milliseconds = int(moment.timestamp() * 1000) + leeway_ms
-    return uuid7(min(max(milliseconds, 0), 2**48 - 1) << 42)
 
 
 class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
@@ -209,13 +165,6 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Questions whose reply has come to its end, whichever."""
         ends = (Message.Status.COMPLETE, Message.Status.STOPPED, Message.Status.FAILED)
         return self.questions().filter(reply__status__in=ends)
-
-    def exchanges_before(self, message_id: UUID, count: int) -> "list[tuple[Message, Message]]":
-        """The last `count` finished (question, reply) pairs before a message, oldest first."""
-        replies = self.finished().filter(id__lt=message_id).select_related("reply_to")
-        replies = replies.filter(reply_to__session=F("session"))  # the same, in the same partition
-        newest_first = replies.order_by("-id")[:count]
-        return [(reply.reply_to, reply) for reply in reversed(list(newest_first)) if reply.reply_to]
 
     def page(self, limit: int, before: UUID | None = None) -> "tuple[list[Message], bool]":
         """The newest `limit` messages (before a message), oldest first; whether older exist."""
@@ -385,8 +334,8 @@ class Message(models.Model):
         return f"{self.get_role_display()}: {self.content[:60]}"
 
     @property
-    def told(self) -> str:
-        """What counts as said: the staff's correction where there is one."""
+    def corrected_content(self) -> str:
+        """The staff's correction where there is one, or else the content."""
         return self.correction or self.content
 
 

@@ -1,7 +1,7 @@
 """The application as a server sees it: Django, wrapped in what every request needs.
 
-The wrapper gives each request an id (the caller's, where it is usable), writes its access line,
-and stops a body that is too large before it is kept anywhere. It is plain ASGI and not a Django
+The wrapper gives each request an id (the client's own, where it is usable), writes its access line,
+and drops a body that is too large before it is kept anywhere. It is plain ASGI and not a Django
 middleware so that it also covers a streamed answer, which is sent after Django's middleware is
 done.
 """
@@ -11,24 +11,31 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import iscoroutinefunction
 from io import BytesIO
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
+from django.urls import resolve, set_script_prefix
+from django.utils.module_loading import import_string
 from loguru import logger
+
+from chatbackend.paths import is_page
 
 pages = get_asgi_application()
 
-from chat import conversation, heartbeat  # noqa: E402 - models need a Django that is set up
-from chat.checks import stop_if_misconfigured  # noqa: E402
+from chat.checks import stop_if_misconfigured  # noqa: E402 - models need a Django that is set up
+from chat.turn import heartbeat, service  # noqa: E402
 
 stop_if_misconfigured()
 
@@ -41,25 +48,27 @@ USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # What is too large is still read (and dropped) up to here, so that a client which first sends all
 # of its body gets to read the answer.
 DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
-PAGES = ("/admin", "/static/", "/docs")
 
 
 class ApiHandler(ASGIHandler):
-    """Django for the API, which never blocks the event loop: with the few middlewares that it
-    needs, and without the thread and the signals by which Django looks after each request's
-    database connection. (The API's are those of `chat.database`, and no request's.)
+    """Django for the API, which never blocks the event loop: with the given middleware, and without
+    the thread and the signals by which Django looks after each request's database connection.
+    (The API's connections are those of `chat.database`, and no request's.)
     """
 
+    def __init__(self, middleware: Iterable[str]) -> None:
+        self.middleware = middleware
+        super().__init__()
+
     def load_middleware(self, is_async: bool = False) -> None:
-        every = settings.MIDDLEWARE
-        settings.MIDDLEWARE = settings.API_MIDDLEWARE  # Django reads them here and only here
-        try:
-            super().load_middleware(is_async)
-        finally:
-            settings.MIDDLEWARE = every
+        """Instead of those in settings.MIDDLEWARE, which are for pages."""
+        respond: Any = convert_exception_to_response(call_view)
+        for name in reversed(list(self.middleware)):
+            respond = convert_exception_to_response(import_string(name)(respond))
+        self.respond = respond
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        event = await receive()  # with the whole body, see `limited`
+        event = await receive()  # with the whole body, see `with_whole_body`
         if event["type"] == "http.disconnect":
             return
         set_script_prefix(get_script_prefix(scope))
@@ -68,14 +77,21 @@ class ApiHandler(ASGIHandler):
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(self.listen_for_disconnect(receive))
                 if request is not None:
-                    response = await self.get_response_async(request)
+                    response = await self.respond(request)
                 await self.send_response(cast(HttpResponseBase, response), send)
                 listening.cancel()
         except* RequestAborted:
             pass
 
 
-api = ApiHandler()
+async def call_view(request: HttpRequest) -> HttpResponseBase:
+    match = request.resolver_match = resolve(request.path_info)
+    view = match.func if iscoroutinefunction(match.func) else sync_to_async(match.func)
+    response: HttpResponseBase = await view(request, *match.args, **match.kwargs)
+    return response
+
+
+api = ApiHandler(settings.API_MIDDLEWARE)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,18 +102,18 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def live(receive: Receive, send: Send) -> None:
-    """Start and end of a worker: no turn is left behind."""
+    """Start and end of a worker, which finishes its turns first."""
     await receive()
-    heartbeat.watch()  # the worker before this one may have been killed
+    heartbeat.scan_for_orphans()  # the worker before this one may have been killed
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await conversation.finish()
+    await service.finish()
     await send({"type": "lifespan.shutdown.complete"})
 
 
 async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     request_id = take_request_id(scope)
-    is_page = scope["path"] == "/" or scope["path"].startswith(PAGES)
+    for_page = is_page(scope["path"])
     begin = time.perf_counter()
     status = 0
 
@@ -106,18 +122,18 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if event["type"] == "http.response.start":
             status = event["status"]
             event["headers"] = [*event["headers"], (b"X-Request-ID", request_id.encode())]
-            if not is_page:  # Django's own middleware says it for pages
+            if not for_page:  # Django's own middleware adds it to pages
                 event["headers"].append((b"X-Content-Type-Options", b"nosniff"))
         try:
             await send(event)
-        except RuntimeError as error:  # uvloop's word for a client that has just gone
+        except RuntimeError as error:  # uvloop's error for a client that has just disconnected
             if "closed" not in str(error):
                 raise
 
     with logger.contextualize(request_id=request_id):
         try:
-            receive = await limited(scope, receive)
-            await (pages if is_page else api)(scope, receive, send_with_id)
+            receive = await with_whole_body(scope, receive)
+            await (pages if for_page else api)(scope, receive, send_with_id)
         finally:
             logger.bind(
                 method=scope["method"],
@@ -125,7 +141,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 status=status or None,
                 duration_ms=round((time.perf_counter() - begin) * 1000, 1),
                 **scope.get("state", {}),
-            ).log(level_of(status), "Request" if status else "Request given up by the client")
+            ).log(level_of(status), "Request" if status else "Request abandoned by the client")
 
 
 def level_of(status: int) -> str:
@@ -133,7 +149,7 @@ def level_of(status: int) -> str:
 
 
 def take_request_id(scope: Scope) -> str:
-    """The request's id; Django and all behind it find it as the header X-Request-ID."""
+    """The request's id; Django and everything behind it find it in the header X-Request-ID."""
     sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
     usable = len(sent) == 1 and USABLE_REQUEST_ID.fullmatch(sent[0])
     request_id = sent[0] if usable else secrets.token_hex(8).encode()
@@ -142,16 +158,16 @@ def take_request_id(scope: Scope) -> str:
     return request_id.decode()
 
 
-async def limited(scope: Scope, receive: Receive) -> Receive:
-    """`receive` with the body already read; one that is too large is dropped and comes out empty.
+async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
+    """`receive` with the body already read; one that is too large is dropped and left empty.
 
-    Its Content-Length then says that it was too large, which is what Django goes by.
+    Its Content-Length then shows that it was too large, which is what Django checks.
     """
     body, size, more = [], 0, True
     while more and size <= DRAINED_BYTES:
         event = await receive()
-        if event["type"] != "http.request":  # the client has gone
-            return replay(event, receive)
+        if event["type"] != "http.request":  # the client has disconnected
+            return push_back(event, receive)
         size += len(event["body"])
         more = event["more_body"]
         if size <= settings.MAX_BODY_BYTES:
@@ -161,18 +177,18 @@ async def limited(scope: Scope, receive: Receive) -> Receive:
     if size > settings.MAX_BODY_BYTES:
         others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
         scope["headers"] = [*others, (b"content-length", str(size).encode())]
-    return replay({"type": "http.request", "body": b"".join(body), "more_body": False}, receive)
+    return push_back({"type": "http.request", "body": b"".join(body), "more_body": False}, receive)
 
 
-def replay(event: Event, receive: Receive) -> Receive:
+def push_back(event: Event, receive: Receive) -> Receive:
     """`receive`, with `event` first; what is left of a body is dropped."""
     waiting = [event]
 
-    async def replayed() -> Event:
+    async def pushed_back() -> Event:
         if waiting:
             return waiting.pop()
         while (following := await receive())["type"] == "http.request":
             pass
         return following
 
-    return replayed
+    return pushed_back

@@ -20,10 +20,10 @@ from gunicorn.workers.base import Worker as AnyWorker
 from loguru import logger
 from uvicorn_worker import UvicornWorker
 
-django.setup()
+from chatbackend.http_protocol import Protocol
+from llm.providers import activating_settings, is_demonstration, providers
 
-from chat import llm  # noqa: E402
-from chatbackend.protocol import Protocol  # noqa: E402
+django.setup()
 
 
 class Worker(UvicornWorker):
@@ -71,8 +71,8 @@ def on_starting(server: Arbiter) -> None:
     if "EMBEDDED_FOLDER" in settings.DATABASES["default"]:
         connection.ensure_connection()
         connection.close()
-    if llm.is_demonstration():
-        llm.providers()
+    if is_demonstration():
+        providers()
 
 
 def post_fork(server: Arbiter, worker: AnyWorker) -> None:
@@ -90,8 +90,11 @@ def when_ready(server: Arbiter) -> None:
     base = f"http://{host}:{settings.PORT}"
     logger.info("The page is at {}/, the API documentation at {}/docs", base, base)
     logger.info("The admin is at {}/admin/ (manage.py createsuperuser makes you a user)", base)
-    if llm.is_demonstration():
+    if is_demonstration():
+        *names, last = activating_settings()
         logger.warning(
-            "Answers come from a small demonstration model and are often wrong: set "
-            "OPENAI_API_KEY, OPENAI_BASE_URL or GEMINI_API_KEY for a real one"
+            "Answers come from a small demonstration model and are often wrong: set {} or {} for a "
+            "real one",
+            ", ".join(names),
+            last,
         )

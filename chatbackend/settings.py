@@ -1,180 +1,31 @@
-"""Every setting, read from the environment or from `.env` (the environment wins).
+"""Every setting, read from the environment or from `.env` (the environment wins)."""
 
-An empty value counts as unset. A value that cannot be read is noted in `INVALID_SETTINGS` and
-replaced by its default, so that `chat.checks` can report all problems at once, each in a sentence,
-before anything is served.
-"""
-
-import os
 import warnings
-from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from chatbackend.environment import (
+    INVALID,
+    database_url,
+    host_names,
+    one_of,
+    origins,
+    prices,
+    rate,
+    seconds,
+    switch,
+    text,
+    web_address,
+    whole_number,
+)
+from llm.providers import SERVICES
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-INVALID_SETTINGS: dict[str, str] = {}
-
 environ.Env.read_env(BASE_DIR / ".env")
-
-
-# Typed readers ------------------------------------------------------------------------------
-def read[T](name: str, default: T, cast: Callable[[str], T]) -> T:
-    """The value of `name`; `default` where it is unset, empty or (noted) unreadable."""
-    raw = os.environ.get(name, "").strip()
-    if not raw:
-        return default
-    try:
-        return cast(raw)
-    except (ValueError, ImproperlyConfigured) as error:
-        INVALID_SETTINGS[name] = str(error)
-        return default
-
-
-def text(name: str, default: str = "") -> str:
-    return read(name, default, str)
-
-
-def switch(name: str) -> bool:
-    """A yes or no, off by default."""
-
-    def cast(raw: str) -> bool:
-        if raw.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
-            return True
-        if raw.lower() in ("false", "off", "no", "n", "0"):
-            return False
-        raise ValueError(f"{name} must be true or false.")
-
-    return read(name, False, cast)
-
-
-def whole_number(name: str, default: int, at_least: int = 1, at_most: int = 10**9) -> int:
-    def cast(raw: str) -> int:
-        try:
-            value = int(raw)
-        except ValueError:
-            value = at_least - 1
-        if not at_least <= value <= at_most:
-            raise ValueError(f"{name} must be a whole number from {at_least} to {at_most}.")
-        return value
-
-    return read(name, default, cast)
-
-
-def seconds(name: str, default: float) -> float:
-    def cast(raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            value = 0
-        if not 0 < value <= 3600:
-            raise ValueError(f"{name} must be a number of seconds above 0 and up to 3600.")
-        return value
-
-    return read(name, default, cast)
-
-
-def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
-    def cast(raw: str) -> str:
-        for choice in choices:
-            if raw.lower() == choice.lower():
-                return choice
-        raise ValueError(f"{name} must be one of {', '.join(choices)}.")
-
-    return read(name, default, cast)
-
-
-def host_names(name: str) -> list[str]:
-    def cast(raw: str) -> list[str]:
-        names = [word.strip() for word in raw.split(",") if word.strip()]
-        if any("/" in each or " " in each for each in names):
-            raise ValueError(f"{name} must be a comma-separated list of names, without http://.")
-        return names
-
-    return read(name, [], cast)
-
-
-def web_address(name: str) -> str:
-    def cast(raw: str) -> str:
-        address = urlsplit(raw)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError(f"{name} must be an http:// or https:// address.")
-        return raw
-
-    return read(name, "", cast)
-
-
-def origins(name: str) -> list[str]:
-    """Origins (scheme, host, port) of comma-separated addresses; a path or final slash is cut."""
-
-    def cast(raw: str) -> list[str]:
-        found = []
-        for address in map(urlsplit, filter(None, map(str.strip, raw.split(",")))):
-            if address.scheme not in ("http", "https") or not address.hostname:
-                raise ValueError(
-                    f"{name} must be a comma-separated list of http:// or https:// addresses."
-                )
-            found.append(f"{address.scheme}://{address.netloc}")
-        return found
-
-    return read(name, [], cast)
-
-
-def database_url(name: str) -> dict[str, Any]:
-    def cast(raw: str) -> dict[str, Any]:
-        sentence = f"{name} must look like postgresql://user:password@host:5432/name."
-        try:
-            config = environ.Env.db_url_config(raw)
-        except Exception as error:
-            raise ValueError(sentence) from error
-        if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
-            raise ValueError(sentence)
-        return dict(config)
-
-    return read(name, {}, cast)
-
-
-def rate(name: str, default: str) -> tuple[int, int] | None:
-    """`30/m` as (30, 60): so many in so many seconds. Set but empty: no limit."""
-    seconds_of = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-    def cast(raw: str) -> tuple[int, int]:
-        number, _, unit = raw.partition("/")
-        if (
-            not number.isascii()
-            or not number.isdigit()
-            or int(number) < 1
-            or unit not in seconds_of
-        ):
-            raise ValueError(f"{name} must look like 30/m (a number for each s, m, h or d).")
-        return int(number), seconds_of[unit]
-
-    if name in os.environ and not os.environ[name].strip():
-        return None
-    return read(name, cast(default), cast)
-
-
-def prices(name: str) -> tuple[Decimal, Decimal] | None:
-    return read(name, None, lambda raw: price_pair(name, raw))
-
-
-def price_pair(name: str, raw: str) -> tuple[Decimal, Decimal]:
-    """`0.40,1.60`: what a million tokens cost as input and as output."""
-    try:
-        found = [Decimal(part.strip()) for part in raw.split(",")]
-    except InvalidOperation:
-        found = []
-    if len(found) != 2 or not all(price.is_finite() and 0 <= price < 10**6 for price in found):
-        raise ValueError(
-            f"{name} must look like 0.40,1.60 (a million tokens' price as input, as output)."
-        )
-    return found[0], found[1]
-
+INVALID_SETTINGS = INVALID  # for `chat.checks`
 
 # What this service is -----------------------------------------------------------------------
 EMBEDDED = switch("EMBEDDED")
@@ -194,11 +45,11 @@ CHAT_RATE = rate("CHAT_RATE", "30/m")
 CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0, at_most=10**15)
 
 # The model ----------------------------------------------------------------------------------
-OPENAI_API_KEY = text("OPENAI_API_KEY")
-OPENAI_BASE_URL = web_address("OPENAI_BASE_URL")
-OPENAI_MODEL = text("OPENAI_MODEL", "gpt-4.1-mini")
-GEMINI_API_KEY = text("GEMINI_API_KEY")
-GEMINI_MODEL = text("GEMINI_MODEL", "gemini-2.5-flash-lite")
+for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
+    globals()[service.key_setting] = text(service.key_setting)
+    globals()[service.model_setting] = text(service.model_setting, service.default_model)
+    if service.base_url_setting:
+        globals()[service.base_url_setting] = web_address(service.base_url_setting)
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", 60)
 LLM_MAX_OUTPUT_TOKENS = whole_number("LLM_MAX_OUTPUT_TOKENS", 1024, at_most=1_000_000)
 LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
@@ -207,6 +58,7 @@ LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
 ROOT_URLCONF = "chatbackend.urls"
 ASGI_APPLICATION = "chatbackend.asgi.application"
 INSTALLED_APPS = [
+    "review",
     "chat",
     "ninja",  # serves Swagger's files from here, not from a CDN
     "corsheaders",
@@ -218,12 +70,12 @@ INSTALLED_APPS = [
     "django.contrib.postgres",  # the search of messages
     "django.contrib.staticfiles",
 ]
-# The API gets by without sessions, users and forms, so that none of it runs for a chat turn
-# (`chatbackend.asgi`); a middleware that is not made for async would hold a thread while it lasts.
+# The API needs no sessions, users or forms, so none of it runs for a chat turn (`chatbackend.asgi`
+# gives its handler these alone); a middleware that is not made for async would hold a thread.
 API_MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",  # outermost: errors carry its headers too
-    "chat.problems.problem_middleware",
-    "chatbackend.hosts.allowed_hosts_middleware",
+    "chatbackend.middleware.problem_middleware",
+    "chatbackend.middleware.allowed_hosts_middleware",
 ]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
@@ -289,8 +141,8 @@ DATABASE_TIMEOUT_SECONDS = 8
 DATABASE_CONNECTIONS = 8
 
 DATABASES: dict[str, dict[str, Any]] = {"default": database_url("DATABASE_URL")}
-if not DATABASES["default"] and EMBEDDED and "DATABASE_URL" not in INVALID_SETTINGS:
-    from chatbackend.embedded.postgres import database_settings
+if not DATABASES["default"] and EMBEDDED and "DATABASE_URL" not in INVALID:
+    from embedded.postgres import database_settings
 
     DATABASES["default"] = database_settings(BASE_DIR / ".embedded")
 elif not DATABASES["default"]:
@@ -348,8 +200,7 @@ LOGGING = {
     "format": LOG_FORMAT,
     "secrets": [
         SECRET_KEY,
-        OPENAI_API_KEY,
-        GEMINI_API_KEY,
+        *(globals()[service.key_setting] for service in SERVICES),
         DATABASES["default"].get("PASSWORD", ""),
     ],
 }

@@ -1,14 +1,14 @@
-"""The map: the admin, the page, and the API at the root."""
+"""What answers at which path: the admin, the chat's page and script, the API at the root."""
 
 from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.admin.insights import insights_page
-from chat.api import api
-from chat.views import home
-from chat.widget import loader, module
+from chat.api.routes import api
+from chat.pages.home import home
+from chat.pages.widget import loader, module
+from review.admin.insights import insights_page
 
 urlpatterns = [
     path("admin/insights/", admin.site.admin_view(insights_page), name="insights"),

@@ -13,10 +13,10 @@ import pytest
 from django.conf import settings
 from django.test.utils import setup_databases, teardown_databases
 
+from embedded.postgres import Cluster
+from tests.helpers.folders import open_folder
 from tests.helpers.scripted_model import ScriptedModel, scripted_model
 from tests.helpers.server import Server, running_server
-from chatbackend.embedded.postgres import Cluster
-from tests.helpers.folders import open_folder
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.core.management.base import CommandError
 
-from chat.prices import Prices
-from chatbackend.settings import price_pair
+from llm.prices import Prices, price_pair
 
 AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from queue import SimpleQueue
 
-from chatbackend.embedded.postgres import Cluster
+from embedded.postgres import Cluster
 from examples.scaled.machines import CHECKOUT, Machines, NotUp
 
 STDERR = 2

@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 
-from chatbackend.embedded.postgres_server import server_user
+from embedded.postgres_server import server_user
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from chat.problems import PROBLEMS
+from chat.api.problems import FIELDS, PROBLEMS
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.server import running_server
 
@@ -92,8 +92,7 @@ def test_a_field_that_is_wrong_is_named(client, model, field, body):
     problem = check_problem(answer, 422, "invalid_request")
     assert problem["errors"][0]["loc"] == ["body", field]
     assert problem["errors"][0].keys() == {"loc", "msg", "type"}
-    named = {"message": "Your question", "selected_text": "The selected text"}.get(field, field)
-    assert problem["detail"].startswith(named)
+    assert problem["detail"].startswith(FIELDS[field])
     assert model.requests == []
 
 
@@ -251,15 +250,15 @@ def test_a_model_that_nobody_runs_is_unavailable(environment, nobody_listens, tm
 
 # What goes wrong on our side ----------------------------------------------------------------
 def test_a_crash_is_told_without_its_reason_and_logged_with_it(rf, monkeypatch):
-    from chat import api
+    from chat.api import routes
 
     lines = []
-    sink = api.logger.add(lambda line: lines.append(line.record))
+    sink = routes.logger.add(lambda line: lines.append(line.record))
     request = rf.post("/chat", headers={"X-Request-ID": "r1"})
 
-    answer = api.unforeseen(request, RuntimeError("secret reason"))
+    answer = routes.unforeseen(request, RuntimeError("secret reason"))
 
-    api.logger.remove(sink)
+    routes.logger.remove(sink)
     assert answer.status_code == 500
     assert json.loads(answer.content)["code"] == "internal_error"
     assert b"secret" not in answer.content

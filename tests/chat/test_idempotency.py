@@ -274,9 +274,9 @@ def test_a_key_is_1_to_255_visible_ascii_characters(again, value):
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("", "Idempotency-Key must not be empty."),
-        ("a" * 256, "Idempotency-Key must have at most 255 characters."),
-        ("a b", "Idempotency-Key must have visible ASCII characters only."),
+        ("", "The Idempotency-Key header must not be empty."),
+        ("a" * 256, "The Idempotency-Key header must have at most 255 characters."),
+        ("a b", "The Idempotency-Key header must have visible ASCII characters only."),
     ],
     ids=["empty", "long", "space"],
 )

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from chat import limits
+from chat.api.client import client_of
 from chat.errors import BudgetExhausted, RateLimited
 from chat.models import DailyTokens, Message, RateWindow
+from chat.turn import limits
 from tests.helpers.scripted_model import Reply
 
 ALICE, BOB = "203.0.113.7", "203.0.113.8"
@@ -120,7 +121,7 @@ def test_clients_of_long_ago_are_forgotten(settings):
 
     RateWindow.objects.create(client="of now", began_at=timezone.now(), asked=1)
 
-    limits.tidy()
+    limits.forget_idle_clients()
 
     assert [window.client for window in RateWindow.objects.all()] == ["of now"]
 
@@ -143,7 +144,7 @@ def test_without_limits_nothing_is_counted(settings, django_assert_num_queries):
 
     with django_assert_num_queries(0):
         limits.admit("carol")
-        limits.tidy()
+        limits.forget_idle_clients()
 
 
 @pytest.mark.parametrize(
@@ -162,23 +163,23 @@ def test_a_forwarded_address_is_believed_as_far_as_there_are_proxies(
     settings, proxies, forwarded, same_as
 ):
     settings.NUM_PROXIES = proxies
-    found = limits.client_of("9.9.9.9", forwarded)
+    found = client_of("9.9.9.9", forwarded)
 
     settings.NUM_PROXIES = 0
-    assert found == limits.client_of(same_as, "")
+    assert found == client_of(same_as, "")
 
 
 def test_the_addresses_of_one_ipv6_network_are_one_client(settings):
     settings.NUM_PROXIES = 0
 
-    one = limits.client_of("2001:db8:1:2::1", "")
-    assert one == limits.client_of("2001:db8:1:2:ffff::9", "")
-    assert one != limits.client_of("2001:db8:1:3::1", "")
-    assert limits.client_of("::ffff:1.2.3.4", "") == limits.client_of("1.2.3.4", "")
+    one = client_of("2001:db8:1:2::1", "")
+    assert one == client_of("2001:db8:1:2:ffff::9", "")
+    assert one != client_of("2001:db8:1:3::1", "")
+    assert client_of("::ffff:1.2.3.4", "") == client_of("1.2.3.4", "")
 
 
 def test_the_hash_depends_on_the_key(settings):
-    one = limits.client_of("9.9.9.9", "")
+    one = client_of("9.9.9.9", "")
     settings.SECRET_KEY = "another key"
 
-    assert limits.client_of("9.9.9.9", "") != one
+    assert client_of("9.9.9.9", "") != one

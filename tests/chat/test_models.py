@@ -6,7 +6,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from chat import models
-from chat.models import ChatSession, Message, time_ordered_id, time_ordered_ids
+from chat.ids import time_ordered_id, time_ordered_ids
+from chat.models import ChatSession, Message
+from chat.turn import history
 
 pytestmark = pytest.mark.django_db
 
@@ -92,7 +94,7 @@ def test_an_idempotency_key_counts_once_in_its_session(session):
         ask(session)
 
 
-def test_exchanges_are_the_finished_ones_before_a_message_oldest_first(session):
+def test_exchanges_are_the_finished_ones_before_a_message_oldest_first(session, settings):
     for number in range(4):
         exchange(session, f"q{number}", f"a{number}")
     exchange(session, "failed", "", status="failed", error_code="model_timeout")
@@ -103,14 +105,14 @@ def test_exchanges_are_the_finished_ones_before_a_message_oldest_first(session):
     now = time_ordered_id()
     exchange(session, "later")
 
-    pairs = session.messages.exchanges_before(now, 3)
-
-    assert [(q.content, r.content) for q, r in pairs] == [
+    settings.CHAT_HISTORY_MESSAGES = 6
+    assert history.exchanges_before(session.id, now) == [
         ("q2", "a2"),
         ("q3", "a3"),
         ("stopped", "half"),
     ]
-    assert session.messages.exchanges_before(now, 0) == []
+    settings.CHAT_HISTORY_MESSAGES = 0
+    assert history.exchanges_before(session.id, now) == []
 
 
 def test_exchanges_take_one_query(session, django_assert_num_queries):
@@ -118,7 +120,7 @@ def test_exchanges_take_one_query(session, django_assert_num_queries):
         exchange(session)
 
     with django_assert_num_queries(1):
-        session.messages.exchanges_before(time_ordered_id(), 5)
+        history.exchanges_before(session.id, time_ordered_id())
 
 
 def test_touching_a_session_makes_it_or_renews_it(django_assert_num_queries):

@@ -1,6 +1,5 @@
 """examples/scaled/partition.sql, and why it helps: a turn's statements name their session."""
 
-import asyncio
 import re
 from uuid import uuid4
 
@@ -8,11 +7,13 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from chat import export, statements, storage
 from chat.models import ChatSession, Message
-from chat.statements import End
+from chat.turn import close, heartbeat, open, service
+from chat.turn.close import End
+from chat.turn.turn import Question
+from review import export
 from tests.helpers.server import CHECKOUT
-from chat.turns import Question, Turn
+from tests.helpers.turns import new_turn
 
 PARTS = 8
 NOW = timezone.now()
@@ -62,16 +63,13 @@ def shape():
 
 
 def turn_of(question):
-    async def made():
-        return Turn(question)
-
-    return asyncio.run(made())
+    return new_turn(question)
 
 
 def take(question, end):
     turn = turn_of(question)
-    execute(*statements.opening(turn, NOW))
-    execute(*statements.closing(turn, NOW, 1, end))
+    execute(*open.opening(turn, NOW))
+    execute(*close.closing(turn, NOW, 1, end))
     return turn
 
 
@@ -93,7 +91,7 @@ def test_messages_in_partitions_keep_rows_rules_and_indexes(whole):
 @pytest.mark.usefixtures("partitioned")
 def test_messages_in_partitions_still_refuse_what_must_not_be(whole):
     other, _ = whole
-    turn = take(Question("Twice?", session_id=uuid4(), key="a key"), TOLD)
+    turn = take(Question("Twice?", session_id=uuid4(), idempotency_key="a key"), TOLD)
     question = {"session_id": turn.session_id, "role": "user", "content": "?"}
     reply = question | {"role": "assistant", "reply_to_id": turn.question_id}
 
@@ -119,24 +117,24 @@ def live_through_everything():
     messages = Message.objects.filter(session_id=session_id)
     for _ in range(2):
         take(Question("Before?", session_id=session_id), TOLD)
-    question = Question("Now?", session_id=session_id, client="a client", key="a key")
+    question = Question("Now?", session_id=session_id, client="a client", idempotency_key="a key")
     failed = take(question, End(Message.Status.FAILED, "", "model_unavailable"))
 
     again = turn_of(question)
-    assert execute(*statements.opening(again, NOW)) == []  # its key was seen
-    opened = storage.open_closely(again)
+    assert execute(*open.opening(again, NOW)) == []  # its key was seen
+    opened = open.open_with_checks(again)
     assert (opened.reply_id, len(opened.exchanges)) == (failed.reply_id, 2)
     again.reply_id = opened.reply_id
-    assert storage.open_closely(again).reply_id == failed.reply_id  # as after a broken connection
-    statements.save([(again, "One ")])
-    assert statements.wanted([again]) == {again.attempt}
-    assert storage.request_stop(session_id)
-    assert statements.wanted([again]) == set()
-    execute(*statements.closing(again, NOW, 1, End(Message.Status.STOPPED, "One ")))
+    assert open.open_with_checks(again).reply_id == failed.reply_id  # as after a broken connection
+    heartbeat.save([(again, "One ")])
+    assert heartbeat.still_wanted([again]) == {again.attempt}
+    assert service._request_stop(session_id)
+    assert heartbeat.still_wanted([again]) == set()
+    execute(*close.closing(again, NOW, 1, End(Message.Status.STOPPED, "One ")))
 
     messages.replies().filter(id=again.reply_id).update(feedback="up")
     assert [message.content for message in messages.page(2)[0]] == ["Now?", "One "]
-    storage.take_back(again)
+    open.undo(again)
     ChatSession.objects.filter(id=session_id).delete()
     assert not messages.exists()
 

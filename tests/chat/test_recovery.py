@@ -17,13 +17,16 @@ from django.db import connection
 from django.utils import timezone
 from loguru import logger
 
-from chat import connections, conversation, database, heartbeat, llm, prompts, statements, storage
+from chat import database, prompts
 from chat.database import threads
 from chat.models import ChatSession, Message
+from chat.turn import close, heartbeat, open, service
+from chat.turn.turn import Question, running
+from llm import completions
 from tests.helpers.scripted_model import Reply
 from tests.helpers.streams import kinds, stream, streaming, text_of
+from tests.helpers.turns import new_turn
 from tests.helpers.waiting import eventually
-from chat.turns import Question, Turn, running
 
 WHOLE = ["start", "text-start", "text-delta", "text-end", "finish", "[DONE]"]
 
@@ -202,9 +205,9 @@ def ask_here(ask_llm, stored):
 
     async def asking():
         try:
-            return await conversation.answer(Question("?", session_id=uuid4()))
+            return await service.answer(Question("?", session_id=uuid4()))
         finally:
-            await conversation.finish()
+            await service.finish()
 
     yield lambda: asyncio.run(asking())
 
@@ -229,7 +232,7 @@ def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
     ask_here, monkeypatch, model
 ):
     done, in_use = [], set()
-    usual, others = connections._Connections.run, database._patiently
+    usual, others = database._Connections.run, database._on_a_live_connection
 
     async def run(self, statement):
         in_use.add(id(statement))
@@ -243,10 +246,12 @@ def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
         done.append(f"model, {len(in_use)} in use")
         return await complete(*arguments, **options)
 
-    complete = llm.complete
-    monkeypatch.setattr(connections._Connections, "run", run)
-    monkeypatch.setattr(database, "_patiently", lambda work: done.append("more") or others(work))
-    monkeypatch.setattr(llm, "complete", asked)
+    complete = completions.complete
+    monkeypatch.setattr(database._Connections, "run", run)
+    monkeypatch.setattr(
+        database, "_on_a_live_connection", lambda work: done.append("more") or others(work)
+    )
+    monkeypatch.setattr(completions, "complete", asked)
 
     ask_here()
 
@@ -260,20 +265,20 @@ def test_a_turn_is_two_statements_and_holds_no_connection_while_the_model_works(
 def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
     ask_here, monkeypatch, logged, error
 ):
-    monkeypatch.setattr(conversation, "STORE_FOR_SECONDS", 0.5)
+    monkeypatch.setattr(database, "RETRY_FOR_SECONDS", 0.5)
     tries = []
 
     def away(*_, **__):
         tries.append(time.monotonic())
         raise error("away, or changed for a moment")
 
-    monkeypatch.setattr(statements, "closing", away)
+    monkeypatch.setattr(close, "closing", away)
 
     answer = ask_here()
 
     assert answer.text == "A scripted answer."
     assert len(tries) > 3
-    assert [line for line in logged if line.startswith("ERROR An answer could not be stored")]
+    assert [line for line in logged if line.startswith("ERROR Storing an answer failed")]
     assert running == {}
 
 
@@ -283,7 +288,7 @@ def test_a_reader_hears_of_our_own_mistakes_too(ask_here, monkeypatch, logged):
 
     monkeypatch.setattr(prompts, "prompt_for", broken)
 
-    with pytest.raises(conversation.InternalError):
+    with pytest.raises(service.InternalError):
         ask_here()
 
     assert [line for line in logged if line.startswith("ERROR The turn failed")]
@@ -291,11 +296,11 @@ def test_a_reader_hears_of_our_own_mistakes_too(ask_here, monkeypatch, logged):
 
 
 def test_the_beat_ends_where_there_is_nothing_to_do(monkeypatch):
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(heartbeat, "_watch_until", 0)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "_scan_until", 0)
 
     async def beat():
-        heartbeat.beat()
+        heartbeat.start()
         await asyncio.wait_for(heartbeat._beating, 1)
 
     asyncio.run(beat())
@@ -368,7 +373,7 @@ def test_whoever_looks_has_killed_workers_replies_given_up(serve, stored, model,
     body = {"message": "Once?", "session_id": session}
     server.client.post("/chat", json=body, headers=key)
     reply = Message.objects.filter(session_id=session, role="assistant")
-    time.sleep(heartbeat.WATCH_SECONDS + 2)  # the workers have looked, and found nothing
+    time.sleep(heartbeat.SCAN_SECONDS + 2)  # the workers have looked, and found nothing
     long_ago = timezone.now() - timedelta(minutes=5)
     reply.update(status="pending", content="", beat_at=long_ago, attempt=uuid4())
 
@@ -420,34 +425,27 @@ def test_a_database_that_was_read_only_is_used_again(serve, cluster, model):
 def test_opening_twice_is_opening_once(settings):
     """As when a connection breaks right after the commit; also at the edge of the limit."""
     settings.CHAT_RATE = (1, 3600)
-    turn = made(Question("?", client=f"client {uuid4()}", session_id=uuid4()))
+    turn = new_turn(Question("?", client=f"client {uuid4()}", session_id=uuid4()))
     turn.was_tried = True
 
-    first, second = storage.open_closely(turn), storage.open_closely(turn)
+    first, second = open.open_with_checks(turn), open.open_with_checks(turn)
 
-    assert first == second == storage.Opened(turn.session_id, turn.reply_id, [])
+    assert first == second == open.Opened(turn.session_id, turn.reply_id, [])
     assert Message.objects.filter(session_id=turn.session_id).count() == 2
 
 
 @pytest.mark.usefixtures("stored")
 def test_what_is_stored_too_late_is_taken_back():
     """The reader was told that nothing was stored; what others have said stays."""
-    before, late = made(Question("?", session_id=uuid4())), made(Question("?"))
-    storage.open_closely(before)
-    again = made(Question("?", session_id=before.session_id))
+    before, late = new_turn(Question("?", session_id=uuid4())), new_turn(Question("?"))
+    open.open_with_checks(before)
+    again = new_turn(Question("?", session_id=before.session_id))
     for turn in (late, again):
-        storage.open_closely(turn)
-        storage.take_back(turn)
+        open.open_with_checks(turn)
+        open.undo(turn)
 
     assert not ChatSession.objects.filter(id=late.session_id).exists()
     assert Message.objects.filter(session_id=before.session_id).count() == 2
-
-
-def made(question):
-    async def turn():
-        return Turn(question)
-
-    return asyncio.run(turn())
 
 
 def test_deleting_does_not_deadlock_with_the_stop_it_causes(serve, cluster, model):

@@ -1,6 +1,5 @@
 """The statements written by hand do what the models mean."""
 
-import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -9,10 +8,11 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from chat import statements
 from chat.models import ChatSession, DailyTokens, Message, RateWindow
-from chat.statements import End
-from chat.turns import Question, Turn
+from chat.turn import close, heartbeat, history, idempotency, open
+from chat.turn.close import End
+from chat.turn.turn import Question
+from tests.helpers.turns import new_turn
 
 pytestmark = pytest.mark.django_db
 
@@ -34,10 +34,7 @@ def unlimited(settings):
 
 
 def made(**question):
-    async def turn():
-        return Turn(Question(**({"text": "Why %s “so”?"} | question)))
-
-    return asyncio.run(turn())
+    return new_turn(Question(**({"text": "Why %s “so”?"} | question)))
 
 
 def rows_of(statement):
@@ -48,7 +45,7 @@ def rows_of(statement):
 
 def opened(**question):
     turn = made(**question)
-    assert rows_of(statements.opening(turn, NOW))
+    assert rows_of(open.opening(turn, NOW))
     return turn
 
 
@@ -64,7 +61,7 @@ def columns(message):
         {},
         {"session_id": uuid4()},
         {"selected_text": "A 'passage'; --", "page_url": "https://book.example/1#a"},
-        {"key": "k" * 255},
+        {"idempotency_key": "k" * 255},
     ],
 )
 def test_a_question_and_its_pending_reply_are_stored_as_the_models_would(question):
@@ -82,8 +79,8 @@ def test_a_question_and_its_pending_reply_are_stored_as_the_models_would(questio
             created_at=NOW,
             selected_text=question.get("selected_text", ""),
             page_url=question.get("page_url", ""),
-            idempotency_key=question.get("key", ""),
-            fingerprint=turn.question.fingerprint if "key" in question else "",
+            idempotency_key=question.get("idempotency_key", ""),
+            fingerprint=idempotency.fingerprint(turn.question),
         )
     )
     assert timezone.now() - reply.beat_at < timedelta(minutes=1)
@@ -125,16 +122,18 @@ def test_what_was_said_before_is_what_the_models_say(settings):
     ):
         turn = opened(session_id=session, text=f"about {end and end.content}")
         if end:
-            rows_of(statements.closing(turn, NOW, 0, end))
+            rows_of(close.closing(turn, NOW, 0, end))
     Message.objects.filter(content="wrong").update(correction="right", corrected_at=NOW)
     asking = made(session_id=session)
 
-    found = statements.exchanges(rows_of(statements.opening(asking, NOW)))
+    found = history.from_rows(rows_of(open.opening(asking, NOW)))
 
-    messages = Message.objects.filter(session=session)
-    pairs = messages.exchanges_before(asking.reply_id, 3)
-    assert found == [(question.content, reply.told) for question, reply in pairs]
-    assert [answer for _, answer in found] == ["right", "stopped", "last"]
+    assert found == [
+        ("about wrong", "right"),
+        ("about stopped", "stopped"),
+        ("about last", "last"),
+    ]
+    assert history.exchanges_before(session, asking.reply_id) == found
 
 
 @pytest.mark.parametrize(
@@ -142,22 +141,22 @@ def test_what_was_said_before_is_what_the_models_say(settings):
 )
 def test_beside_a_passage_and_in_a_new_session_nothing_was_said(question):
     session = uuid4()
-    rows_of(statements.closing(opened(session_id=session), NOW, 0, TOLD))
+    rows_of(close.closing(opened(session_id=session), NOW, 0, TOLD))
 
-    rows = rows_of(statements.opening(made(**({"session_id": session} | question)), NOW))
+    rows = rows_of(open.opening(made(**({"session_id": session} | question)), NOW))
 
     assert len(rows) == 1
-    assert statements.exchanges(rows) == []
+    assert history.from_rows(rows) == []
 
 
 def test_without_history_nothing_is_read(settings):
     settings.CHAT_HISTORY_MESSAGES = 0
     session = uuid4()
-    rows_of(statements.closing(opened(session_id=session), NOW, 0, TOLD))
+    rows_of(close.closing(opened(session_id=session), NOW, 0, TOLD))
 
-    rows = rows_of(statements.opening(made(session_id=session), NOW))
+    rows = rows_of(open.opening(made(session_id=session), NOW))
 
-    assert statements.exchanges(rows) == []
+    assert history.from_rows(rows) == []
     assert rows
 
 
@@ -166,7 +165,7 @@ def test_who_has_asked_too_often_leaves_nothing_behind(settings):
     for _ in range(2):
         opened(client="carol")
 
-    refused = [rows_of(statements.opening(made(client="carol"), NOW)) for _ in range(2)]
+    refused = [rows_of(open.opening(made(client="carol"), NOW)) for _ in range(2)]
 
     assert refused == [[], []]
     assert ChatSession.objects.count() == 2
@@ -177,32 +176,35 @@ def test_who_has_asked_too_often_leaves_nothing_behind(settings):
 def test_a_spent_budget_leaves_nothing_behind(settings):
     settings.CHAT_DAILY_TOKEN_BUDGET = 10
     DailyTokens.objects.create(day=NOW.date() - timedelta(days=1), tokens=10)
-    rows_of(statements.closing(opened(), NOW, 10, TOLD))
+    rows_of(close.closing(opened(), NOW, 10, TOLD))
 
-    assert rows_of(statements.opening(made(), NOW)) == []
+    assert rows_of(open.opening(made(), NOW)) == []
     assert ChatSession.objects.count() == 1
 
 
 def test_a_key_that_was_seen_leaves_nothing_behind_and_is_not_counted(settings):
     settings.CHAT_RATE = (9, 60)
     session = uuid4()
-    opened(session_id=session, client="carol", key="k")
+    opened(session_id=session, client="carol", idempotency_key="k")
 
-    assert rows_of(statements.opening(made(session_id=session, client="carol", key="k"), NOW)) == []
+    assert (
+        rows_of(open.opening(made(session_id=session, client="carol", idempotency_key="k"), NOW))
+        == []
+    )
     assert RateWindow.objects.get().asked == 1
-    opened(session_id=session, client="carol", key="another")
-    opened(session_id=uuid4(), client="carol", key="k")
+    opened(session_id=session, client="carol", idempotency_key="another")
+    opened(session_id=uuid4(), client="carol", idempotency_key="k")
 
 
 def test_a_twin_at_this_very_moment_leaves_nothing_behind(settings, monkeypatch):
     """It did not see the other yet when it looked; the index did."""
     settings.CHAT_RATE = (9, 60)
     session = uuid4()
-    opened(session_id=session, client="carol", key="k")
-    monkeypatch.setattr(statements, "NOT_SEEN", "true")
+    opened(session_id=session, client="carol", idempotency_key="k")
+    monkeypatch.setattr(idempotency, "UNSEEN", "true")
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        rows_of(statements.opening(made(session_id=session, client="carol", key="k"), NOW))
+        rows_of(open.opening(made(session_id=session, client="carol", idempotency_key="k"), NOW))
 
     assert RateWindow.objects.get().asked == 1
 
@@ -221,7 +223,7 @@ def test_the_end_is_written_as_the_models_would(end):
     before = columns(Message.objects.get(id=turn.reply_id))
     at = NOW + timedelta(seconds=3)
 
-    rows_of(statements.closing(turn, at, 0, end))
+    rows_of(close.closing(turn, at, 0, end))
 
     written = asdict(end) | {"first_token_ms": 12, "finished_at": at}
     assert columns(Message.objects.get(id=turn.reply_id)) == before | written
@@ -243,10 +245,10 @@ def test_only_an_unfinished_reply_of_this_attempt_is_written(now, is_written):
     reply = Message.objects.filter(id=turn.reply_id)
     reply.update(**now)
 
-    statements.save([(turn, "so far")])
+    heartbeat.save([(turn, "so far")])
     saved = reply.get().content == "so far"
     reply.update(**now)
-    rows_of(statements.closing(turn, NOW, 0, TOLD))
+    rows_of(close.closing(turn, NOW, 0, TOLD))
 
     assert saved is is_written
     assert (reply.get().content == TOLD.content) is is_written
@@ -267,14 +269,14 @@ def test_a_turn_is_wanted_as_long_as_nobody_ends_it(now, is_wanted):
     Message.objects.filter(id=turn.reply_id).update(**now)
 
     expected = {turn.attempt, other.attempt} if is_wanted else {other.attempt}
-    assert statements.wanted([turn, other]) == expected
+    assert heartbeat.still_wanted([turn, other]) == expected
 
 
 def test_a_deleted_turn_is_not_wanted():
     turn = opened()
     ChatSession.objects.filter(id=turn.session_id).delete()
 
-    assert statements.wanted([turn]) == set()
+    assert heartbeat.still_wanted([turn]) == set()
 
 
 def test_what_was_used_is_counted_once_also_by_a_deleted_answer(settings):
@@ -284,7 +286,7 @@ def test_what_was_used_is_counted_once_also_by_a_deleted_answer(settings):
     Message.objects.filter(id=taken_over.reply_id).update(attempt=uuid4())
 
     for turn, tokens in ((deleted, 7), (kept, 100), (kept, 100), (taken_over, 30)):
-        rows_of(statements.closing(turn, NOW, tokens, TOLD))  # kept: a connection broke
+        rows_of(close.closing(turn, NOW, tokens, TOLD))  # kept: a connection broke
 
     assert DailyTokens.objects.get().tokens == 137
     assert not ChatSession.objects.filter(id=deleted.session_id).exists()

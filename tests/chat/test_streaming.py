@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from chat import streaming as wire
+from chat.api import ui_stream as wire
 from chat.models import Message
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.streams import HEADERS, events_of, kinds, parsed, stream, streaming, text_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from chat import widget
 from chat.models import Message
+from chat.pages import widget
 from tests.helpers.browser import elsewhere, overflow, serious_problems
 from tests.helpers.reader import (
     ANSWER,

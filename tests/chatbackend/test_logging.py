@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from chatbackend import logs
 from tests.helpers.scripted_model import refusal
 from tests.helpers.server import running_server
-from chatbackend import logs
 
 
 def lines_of(server, request_id, count=1):

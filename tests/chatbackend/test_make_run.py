@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from tests.helpers.environment import CHECKOUT, SETTINGS
-from tests.helpers.server import free_port
 from tests.helpers.folders import open_folder
+from tests.helpers.server import free_port
 
 # Under 5 on a machine that does nothing else.
 MOST_SECONDS = 30 if "PYTEST_XDIST_WORKER" in os.environ else 10

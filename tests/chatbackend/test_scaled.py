@@ -19,13 +19,13 @@ import pytest
 from django.utils import timezone
 from psycopg.rows import dict_row
 
+from examples.scaled.machines import Machines, missing_programs
 from tests.conftest import migrated_cluster
 from tests.helpers.load import reading
 from tests.helpers.scripted_model import Reply
 from tests.helpers.server import CHECKOUT, free_port
 from tests.helpers.streams import kinds, streaming, text_of
 from tests.helpers.waiting import eventually
-from examples.scaled.machines import Machines, missing_programs
 
 pytestmark = [
     pytest.mark.scaled,

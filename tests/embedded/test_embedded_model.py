@@ -8,7 +8,7 @@ import urllib.request
 import psutil
 import pytest
 
-from chatbackend.embedded import model
+from embedded import model
 from tests.embedded.test_embedded_service import gone, keeper_of, state_of, using
 
 

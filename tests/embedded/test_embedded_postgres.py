@@ -13,11 +13,11 @@ import psutil
 import psycopg
 import pytest
 
-from chatbackend.embedded import postgres
-from chatbackend.embedded.postgres import Cluster, database_settings
-from chatbackend.embedded.service import NotStarted
-from tests.helpers.folders import open_folder
+from embedded import postgres
+from embedded.postgres import Cluster, database_settings
+from embedded.service import NotStarted
 from tests.embedded.test_embedded_service import end, gone, state_of, using
+from tests.helpers.folders import open_folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="as root PostgreSQL runs as another user")
@@ -189,7 +189,7 @@ DJANGO = """
 import sys
 from pathlib import Path
 from django.conf import settings
-from chatbackend.embedded.postgres import database_settings
+from embedded.postgres import database_settings
 
 folder = Path(sys.argv[1])
 database = database_settings(folder)
@@ -209,7 +209,7 @@ connection.creation.create_test_db(verbosity=0)
 assert ask("SELECT current_database()") == "test_chatbackend"
 connection.creation.destroy_test_db("chatbackend", verbosity=0)
 connection.close()
-from chatbackend.embedded.backend.base import cluster
+from embedded.backend.base import cluster
 cluster(folder).stop()
 assert ask("SELECT 7") == 7, "started again"
 connection.close()
@@ -227,6 +227,6 @@ def test_django_starts_it_with_the_first_connection(world_open):
 
 def test_the_settings_start_nothing(world_open):
     settings = database_settings(world_open / "state")
-    assert settings["ENGINE"] == "chatbackend.embedded.backend"
+    assert settings["ENGINE"] == "embedded.backend"
     assert len(f"{settings['HOST']}/.s.PGSQL.5432") < 60
     assert not (world_open / "state").exists()

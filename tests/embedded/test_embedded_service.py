@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chatbackend.embedded import service
-from chatbackend.embedded.postgres import Cluster
-from chatbackend.embedded.service import NotStarted, Service
+from embedded import service
+from embedded.postgres import Cluster
+from embedded.service import NotStarted, Service
 from tests.helpers.folders import open_folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 USER = """
 import json, sys
 from pathlib import Path
-from chatbackend.embedded import model
-from chatbackend.embedded.postgres import Cluster
+from embedded import model
+from embedded.postgres import Cluster
 folder = Path(sys.argv[2])
 if sys.argv[1] == "postgres":
     cluster = Cluster(folder, {"fsync": "off"})

@@ -7,7 +7,7 @@ machine's or the checkout's settings: what is set empty here, `.env` cannot fill
 import os
 from pathlib import Path
 
-from chatbackend.embedded.postgres import Cluster
+from embedded.postgres import Cluster
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SETTINGS = [

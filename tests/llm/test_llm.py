@@ -7,15 +7,16 @@ import time
 import openai
 import pytest
 
-from chat import llm
-from chat.errors import (
-    ChatError,
+from llm import completions, providers
+from llm.errors import (
+    ModelError,
     ModelMisconfigured,
     ModelRateLimited,
     ModelTimeout,
     ModelUnavailable,
 )
 from tests.helpers.scripted_model import Reply, ScriptedModel, refusal
+from tests.helpers.services import GEMINI, with_gemini_at
 
 PROMPT = [
     {"role": "system", "content": "You are here to help."},
@@ -26,9 +27,9 @@ PROMPT = [
 def complete():
     async def once():
         try:
-            return await llm.complete(PROMPT)
+            return await completions.complete(PROMPT)
         finally:
-            await llm.close_clients()
+            await completions.close_clients()
 
     return asyncio.run(once())
 
@@ -44,8 +45,8 @@ def second():
 @pytest.fixture
 def fallback(settings, model, second, ask_llm, monkeypatch):
     settings.GEMINI_API_KEY = "gemini-key"
-    monkeypatch.setattr(llm, "GEMINI_BASE_URL", second.base_url)
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(providers, "SERVICES", with_gemini_at(second.base_url))
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     return second
 
 
@@ -115,7 +116,7 @@ def test_a_name_of_any_length_fits(model):
 
 
 def test_failures_are_tried_again_three_times_in_all(model, ask_llm, monkeypatch):
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     model.says(refusal(500))
 
     with pytest.raises(ModelUnavailable):
@@ -126,10 +127,10 @@ def test_failures_are_tried_again_three_times_in_all(model, ask_llm, monkeypatch
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_what_will_not_change_is_not_tried_again(model, ask_llm, status, monkeypatch):
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     model.says(refusal(status, "maximum context length"))
 
-    with pytest.raises(ChatError):
+    with pytest.raises(ModelError):
         complete()
 
     assert len(model.requests) == 1
@@ -166,7 +167,7 @@ def test_the_second_service_is_left_alone_while_the_first_answers(model, fallbac
 def test_a_prompt_that_is_too_long_is_no_reason_to_ask_another(model, fallback):
     model.says(refusal(400, "too long", "context_length_exceeded"))
 
-    with pytest.raises(ChatError, match="longer"):
+    with pytest.raises(ModelError, match="longer"):
         complete()
 
     assert fallback.requests == []
@@ -174,7 +175,7 @@ def test_a_prompt_that_is_too_long_is_no_reason_to_ask_another(model, fallback):
 
 def test_the_whole_call_is_bounded_retries_included(model, ask_llm, settings, monkeypatch):
     settings.LLM_TIMEOUT_SECONDS = 0.7
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.5)
     model.says(refusal(500))
     begin = time.monotonic()
 
@@ -186,11 +187,11 @@ def test_the_whole_call_is_bounded_retries_included(model, ask_llm, settings, mo
 
 def test_a_clients_connections_serve_many_calls(model, ask_llm):
     async def twice():
-        await llm.complete(PROMPT)
-        first = llm._client(llm.providers()[0])
-        await llm.complete(PROMPT)
-        assert llm._client(llm.providers()[0]) is first
-        await llm.close_clients()
+        await completions.complete(PROMPT)
+        first = completions._client(providers.providers()[0])
+        await completions.complete(PROMPT)
+        assert completions._client(providers.providers()[0]) is first
+        await completions.close_clients()
 
     asyncio.run(twice())
 
@@ -205,13 +206,13 @@ def test_a_clients_connections_serve_many_calls(model, ask_llm):
         ),
         (
             {"GEMINI_API_KEY": "g"},
-            [("gemini", "gemini-2.5-flash-lite", llm.GEMINI_BASE_URL, "max_tokens")],
+            [("gemini", "gemini-2.5-flash-lite", GEMINI.base_url, "max_tokens")],
         ),
         (
             {"OPENAI_API_KEY": "k", "GEMINI_API_KEY": "g"},
             [
                 ("openai", "gpt-4.1-mini", None, "max_completion_tokens"),
-                ("gemini", "gemini-2.5-flash-lite", llm.GEMINI_BASE_URL, "max_tokens"),
+                ("gemini", "gemini-2.5-flash-lite", GEMINI.base_url, "max_tokens"),
             ],
         ),
         ({}, []),
@@ -221,7 +222,7 @@ def test_who_is_asked_follows_from_the_settings(settings, values, asked):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY"):
         setattr(settings, name, values.get(name, ""))
 
-    found = [(p.name, p.model, p.base_url, p.output_limit) for p in llm.providers()]
+    found = [(p.name, p.model, p.base_url, p.output_limit) for p in providers.providers()]
     assert found == asked
 
 
@@ -243,7 +244,7 @@ def test_a_retry_after_of_any_kind_is_understood_or_left(model, ask_llm, said):
 
 
 def test_an_answer_nested_beyond_all_measure_is_garbage(model, ask_llm, monkeypatch):
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     model.says(Reply(body=b"[" * 200_000))
 
     with pytest.raises(ModelUnavailable):

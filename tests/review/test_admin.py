@@ -7,9 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from chat.admin import reading
+from chat.api.schemas import web_address
 from chat.models import ChatSession, Message
-from chat.schemas import web_address
+from review.admin import reading
 
 pytestmark = pytest.mark.django_db
 

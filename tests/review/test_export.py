@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from chat import export
 from chat.models import ChatSession, Message, uuid7
+from review import export
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat.admin import reading
-from chat.insights import Percentiles, insights
 from chat.models import ChatSession, Message, uuid7
+from review.admin import reading
+from review.insights import Percentiles, insights
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/insights/"
@@ -243,7 +243,7 @@ def test_the_last_day_there_is_can_be_asked_for(rita):
 
 def test_a_period_that_takes_too_long_is_told_in_a_sentence(rita, monkeypatch):
     monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.01)
-    monkeypatch.setattr("chat.insights.FIGURES", "SELECT pg_sleep(3)")
+    monkeypatch.setattr("review.insights.FIGURES", "SELECT pg_sleep(3)")
 
     begin = time.monotonic()
     page = rita.get(PAGE, period())

@@ -18,17 +18,19 @@ from django.db import connection, connections
 from django.utils import timezone
 from loguru import logger
 
-from chat import llm, replay, replay_report
 from chat.models import ChatSession, Message
+from llm import completions, providers
+from review import replay, replay_report
 from tests.helpers.environment import CHECKOUT
 from tests.helpers.scripted_model import Reply, ScriptedModel, refusal
+from tests.helpers.services import with_gemini_at
 
 pytestmark = pytest.mark.usefixtures("ask_llm")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(llm, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     yield
     logger.enable("chat")  # which the command turns off for its process
 
@@ -154,7 +156,7 @@ def test_questions_of_another_time_and_unanswered_ones_are_left_alone(session, m
 def test_no_more_are_asked_at_once_than_allowed(session, report, monkeypatch):
     for number in range(9):
         exchange(session, f"{number}?")
-    running, most, complete = set(), [], llm.complete
+    running, most, complete = set(), [], completions.complete
 
     async def watched(prompt, **named):
         running.add(id(prompt))
@@ -163,7 +165,7 @@ def test_no_more_are_asked_at_once_than_allowed(session, report, monkeypatch):
         running.discard(id(prompt))
         return completion
 
-    monkeypatch.setattr(llm, "complete", watched)
+    monkeypatch.setattr(completions, "complete", watched)
 
     report("--concurrency", "3")
 
@@ -191,7 +193,7 @@ def test_no_other_service_answers_in_its_place(
         second = ScriptedModel()
         stack.callback(second.close)
         settings.GEMINI_API_KEY = "gemini-key"
-        monkeypatch.setattr(llm, "GEMINI_BASE_URL", second.base_url)
+        monkeypatch.setattr(providers, "SERVICES", with_gemini_at(second.base_url))
         model.says(refusal(503))
 
         lines, _, _ = report(*arguments)
@@ -413,13 +415,13 @@ def test_no_connection_is_held_while_the_model_works(ask, report, monkeypatch):
     begun = datetime.now(UTC).isoformat()
     ask("What?")
     held = []
-    here, complete = connections["default"], llm.complete  # in the loop it would be another
+    here, complete = connections["default"], completions.complete  # in the loop it would be another
 
     async def watched(*arguments, **named):
         held.append(here.connection is not None)
         return await complete(*arguments, **named)
 
-    monkeypatch.setattr(llm, "complete", watched)
+    monkeypatch.setattr(completions, "complete", watched)
 
     report(since=begun)
 

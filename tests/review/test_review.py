@@ -14,9 +14,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chat.admin import reading
-from chat.admin.transcript import ReviewForm
 from chat.models import ChatSession, ChatSessionQuerySet, Message
+from review.admin import reading
+from review.admin.transcript import ReviewForm
 
 pytestmark = pytest.mark.django_db
 SESSIONS = "/admin/chat/chatsession/"

@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from loguru import logger
 from pydantic import ValidationError
 
-from chat import conversation
-from chat.errors import ChatError
-from chat.problems import invalid_request, told
-from chat.schemas import ChatRequest
-from chat.turns import Question, Turn
+from chat.api.problems import detail, invalid_request
+from chat.api.schemas import ChatRequest
+from chat.turn import service
+from chat.turn.turn import Question, Turn
+from llm.errors import CodedError
 
 
 class Command(BaseCommand):
@@ -33,43 +33,44 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        logger.disable("chat")  # what goes wrong is said below
+        for package in ("chat", "llm"):  # what goes wrong is printed below
+            logger.disable(package)
         question = to_question(options)
         try:
             asyncio.run(self.ask(question))
-        except ChatError as error:
-            raise CommandError(told(error)) from error
+        except CodedError as error:
+            raise CommandError(detail(error)) from error
 
     async def ask(self, question: Question) -> None:
-        beginning = asyncio.create_task(conversation.begin(question, streaming=True))
+        beginning = asyncio.create_task(service.begin(question, streaming=True))
         try:
             turn = await asyncio.shield(beginning)
-            await self.tell(turn)
+            await self.print_answer(turn)
             await turn.answer()
         except asyncio.CancelledError:  # Ctrl-C
             turn = await beginning
             turn.stop()
-            self.say("\nStopped.")
+            self.note("\nStopped.")
             raise
         finally:
-            await conversation.finish()
-        self.say(f"Go on with --session {turn.session_id}")
+            await service.finish()
+        self.note(f"Go on with --session {turn.session_id}")
 
-    async def tell(self, turn: Turn) -> None:
+    async def print_answer(self, turn: Turn) -> None:
         while turn.outcome is None:
-            await turn.changed()
-            self.stdout.write(turn.take(), ending="")
+            await turn.wait_for_change()
+            self.stdout.write(turn.unread_text(), ending="")
             self.stdout.flush()
         if turn.text:
             self.stdout.write("")  # ends the line
 
-    def say(self, sentence: str) -> None:
+    def note(self, sentence: str) -> None:
         """Beside the answer, which may go into a file; and not in an error's colours."""
         self.stderr.write(sentence, style_func=str)
 
 
 def to_question(options: dict[str, Any]) -> Question:
-    """What was given, held to the same limits as a reader's question."""
+    """The arguments, checked as a reader's question is."""
     given = {
         "message": options["question"],
         "session_id": options["session"],
@@ -79,7 +80,7 @@ def to_question(options: dict[str, Any]) -> Question:
         request = ChatRequest.model_validate(given)
     except ValidationError as error:
         errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise CommandError(told(invalid_request(errors))) from error
+        raise CommandError(detail(invalid_request(errors))) from error
     return Question(request.message, request.session_id, request.selected_text)
 
 

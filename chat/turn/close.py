@@ -1,0 +1,136 @@
+"""Close: store how the turn ended and count its tokens, then give its followers the outcome.
+
+One statement, written by hand, that may be run twice. What a turn writes to its reply counts only
+while the reply is still its own (`attempt`), so that a late writer spoils nothing.
+"""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from chat.database import Statement, retry, run_statement
+from chat.models import Message
+from chat.turn.turn import Answer, Turn
+from llm import completions
+from llm.errors import CodedError
+
+# With PostgreSQL away, a reader gets the answer after so long; storing it is still retried.
+READER_WAITS_SECONDS = 5
+
+# A reply that may still be written. It may have been marked as orphaned wrongly: if its attempt
+# comes to write it, it was not.
+WRITABLE = """
+    (reply.status = 'pending' OR reply.status = 'failed' AND reply.error_code = 'interrupted')
+"""
+# The session first, as a deletion locks it and then its messages. A reply whose session was deleted
+# is not written.
+CLOSE = f"""
+WITH session AS (
+    UPDATE chat_session SET updated_at = %(at)s WHERE id = %(session)s RETURNING id
+),
+written AS (
+    UPDATE chat_message AS reply SET
+        status = %(status)s, content = %(content)s, error_code = %(error_code)s,
+        model = %(model)s, finish_reason = %(finish_reason)s,
+        prompt_tokens = %(prompt_tokens)s, completion_tokens = %(completion_tokens)s,
+        latency_ms = %(latency_ms)s, first_token_ms = %(first_token_ms)s, finished_at = %(at)s
+    FROM session
+    WHERE reply.session_id = %(session)s AND reply.id = %(reply)s
+        AND reply.attempt = %(attempt)s AND {WRITABLE}
+    RETURNING reply.id
+)
+"""  # noqa: S608
+# Tokens count even if the reply was deleted or taken over meanwhile; but not twice, if an earlier
+# run of this statement has counted them.
+COUNT_TOKENS = """
+INSERT INTO chat_daily_tokens AS used (day, tokens) SELECT %(day)s, %(tokens)s
+WHERE EXISTS (SELECT FROM written) OR NOT EXISTS (
+    SELECT FROM chat_message
+    WHERE session_id = %(session)s AND id = %(reply)s AND attempt = %(attempt)s
+)
+ON CONFLICT (day) DO UPDATE SET tokens = used.tokens + excluded.tokens
+"""
+COUNT_NOTHING = "SELECT FROM written"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The columns of a reply that has ended."""
+
+    status: Message.Status
+    content: str
+    error_code: str = ""
+    model: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_ms: int | None = None
+
+
+def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
+    """Writes the reply's end, and counts its tokens where a budget is kept. May be run twice."""
+    count = COUNT_TOKENS if settings.CHAT_DAILY_TOKEN_BUDGET else COUNT_NOTHING
+    values = asdict(end) | {
+        "session": turn.session_id,
+        "reply": turn.reply_id,
+        "attempt": turn.attempt,
+        "first_token_ms": turn.first_token_ms,
+        "at": at,
+        "day": at.astimezone(UTC).date(),
+        "tokens": tokens,
+    }
+    return Statement(CLOSE + count, values)
+
+
+# The three ends of a turn -------------------------------------------------------------------
+async def complete(
+    turn: Turn, prompt: completions.Prompt, completion: completions.Completion
+) -> None:
+    answer = Answer(
+        text=completion.text,
+        session_id=turn.session_id,
+        message_id=turn.reply_id,
+        at=timezone.now(),
+        finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+    )
+    end = End(
+        Message.Status.COMPLETE,
+        completion.text,
+        model=completion.model,
+        finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        latency_ms=completion.latency_ms,
+    )
+    tokens = completion.tokens or completions.estimated_tokens(prompt, completion.text)
+    await _close(turn, answer, answer.at, tokens, end)
+
+
+async def stopped(turn: Turn, prompt: completions.Prompt) -> None:
+    text, at = turn.text, timezone.now()
+    answer = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True)
+    tokens = completions.estimated_tokens(prompt, text)
+    await _close(turn, answer, at, tokens, End(Message.Status.STOPPED, text))
+
+
+async def failed(turn: Turn, prompt: completions.Prompt, error: CodedError) -> None:
+    text = turn.text
+    tokens = completions.estimated_tokens(prompt, text) if text else 0
+    await _close(turn, error, timezone.now(), tokens, End(Message.Status.FAILED, text, error.code))
+
+
+async def _close(
+    turn: Turn, outcome: Answer | CodedError, at: datetime, tokens: int, end: End
+) -> None:
+    """Store the end, then give the outcome; but do not make a reader wait for long."""
+    storing = asyncio.create_task(
+        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+    )
+    await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
+    turn.end(outcome)
+    await storing

@@ -1,0 +1,48 @@
+"""What the model sees of a session: its last finished exchanges, with corrections in place."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+type Exchanges = list[tuple[str, str]]  # (question, answer), oldest first
+
+# Replies included in history: finished and with text; a stopped one counts, as far as it came.
+# The session is named in each part, so that a database may be spread over sessions.
+EXCHANGES = """
+    SELECT
+        earlier.id,
+        (
+            SELECT content FROM chat_message AS asked
+            WHERE asked.session_id = %(session)s AND asked.id = earlier.reply_to_id
+        ) AS question,
+        CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer
+    FROM chat_message AS earlier
+    WHERE earlier.session_id = %(session)s AND earlier.id < %(reply)s
+        AND earlier.role = 'assistant' AND earlier.status IN ('complete', 'stopped')
+        AND earlier.content <> ''
+    ORDER BY earlier.id DESC
+    LIMIT %(exchanges)s
+"""
+OLDEST_FIRST = f"SELECT question, answer FROM ({EXCHANGES}) AS earlier ORDER BY id"  # noqa: S608
+
+
+def values(session_id: UUID, reply_id: UUID) -> dict[str, Any]:
+    """What `EXCHANGES` is run with."""
+    return {
+        "session": session_id,
+        "reply": reply_id,
+        "exchanges": settings.CHAT_HISTORY_MESSAGES // 2,
+    }
+
+
+def exchanges_before(session_id: UUID, reply_id: UUID) -> Exchanges:
+    """The session's last finished exchanges before a reply."""
+    with connection.cursor() as cursor:
+        cursor.execute(OLDEST_FIRST, values(session_id, reply_id))
+        return from_rows(cursor.fetchall())
+
+
+def from_rows(rows: list[tuple[Any, ...]]) -> Exchanges:
+    return [(question, answer) for question, answer in rows if question is not None]

@@ -1,0 +1,241 @@
+"""Open: store the question and its pending reply, and read the history.
+
+Usually one statement, written by hand: as queries of the ORM it is six, and building them costs
+several times what PostgreSQL needs to run them (docs/performance.md). Where it stores nothing (a
+limit is reached, its idempotency key was seen before, a connection broke), `open_with_checks` takes
+a closer look with the ORM. Both may be run twice: when a connection breaks, it is unknown whether
+the work was done.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from chat.database import LOST, Statement, check_not_abandoned, in_thread, retry, run_statement
+from chat.errors import BudgetExhausted, RateLimited
+from chat.models import ChatSession, Message
+from chat.turn import history, idempotency, limits
+from chat.turn.history import Exchanges
+from chat.turn.turn import Turn
+
+# Each part reads what the one before returned, and so comes after it; where a part returns nothing
+# (refused by the limits, or asked before), nothing after it is done. Locks are taken in this order:
+# the client's window, the session.
+OPEN = """
+WITH admitted AS ({admitted}),
+session AS (
+    INSERT INTO chat_session (id, created_at, updated_at)
+    SELECT %(session)s, %(now)s, %(now)s FROM admitted
+    ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at
+    RETURNING id
+),
+question AS (
+    INSERT INTO chat_message (
+        session_id, id, role, content, created_at,
+        selected_text, page_url, idempotency_key, fingerprint
+    )
+    SELECT
+        id, %(question)s, 'user', %(content)s, %(now)s,
+        %(selected_text)s, %(page_url)s, %(key)s, %(fingerprint)s
+    FROM session
+    RETURNING session_id, id
+),
+reply AS (
+    INSERT INTO chat_message (
+        session_id, id, role, content, created_at, status, reply_to_id, attempt, beat_at
+    )
+    SELECT
+        session_id, %(reply)s, 'assistant', '', %(now)s, 'pending', id, %(attempt)s, now()
+    FROM question
+    RETURNING id
+)
+SELECT earlier.question, earlier.answer FROM reply {history}
+"""
+NO_HISTORY = "LEFT JOIN (SELECT NULL AS question, NULL AS answer) AS earlier ON false"
+WITH_HISTORY = f"LEFT JOIN LATERAL ({history.EXCHANGES}) AS earlier ON true ORDER BY earlier.id"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stored question, and the history before it. Its reply is this turn's to write, unless an
+    earlier request with the same key has `finished` it.
+    """
+
+    session_id: UUID
+    reply_id: UUID
+    exchanges: Exchanges
+    finished: Message | None = None
+
+
+async def open_turn(turn: Turn) -> Opened:
+    """By one statement where nothing is in its way, or else with a closer look.
+
+    Raises DatabaseUnavailable, RateLimited, BudgetExhausted, AnswerInProgress or
+    IdempotencyKeyReused; nothing is stored then.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.DATABASE_TIMEOUT_SECONDS
+    try:
+        rows = await run_statement(
+            opening(turn, timezone.now()), on_late_commit=lambda: _undo_later(turn)
+        )
+    except LOST:
+        turn.open_was_tried = True
+    except psycopg.IntegrityError:  # the same key, at this very moment
+        pass
+    else:
+        if rows:
+            return Opened(turn.session_id, turn.reply_id, history.from_rows(rows))
+    left = max(deadline - loop.time(), 0.1)
+    return await in_thread(lambda: open_with_checks(turn), left)
+
+
+# The usual case -----------------------------------------------------------------------------
+def opening(turn: Turn, now: datetime) -> Statement:
+    """Stores a question and its pending reply; its rows are the history (`history.from_rows`).
+
+    No rows at all, and nothing stored: the limits refuse it, or its key was seen before. The same
+    key at this very moment is an IntegrityError.
+    """
+    question = turn.question
+    unseen = {idempotency.UNSEEN: idempotency.unseen_values(question)}
+    conditions = unseen if question.idempotency_key else {}
+    return _opening(turn, now, limits.admission(question.client, now, conditions))
+
+
+def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
+    question = turn.question
+    values = {
+        "session": turn.session_id,
+        "question": turn.question_id,
+        "reply": turn.reply_id,
+        "attempt": turn.attempt,
+        "now": now,
+        "content": question.text,
+        "selected_text": question.selected_text or "",
+        "page_url": question.page_url or "",
+        "key": question.idempotency_key,
+        "fingerprint": idempotency.fingerprint(question),
+    }
+    has_history = question.session_id is not None and not question.selected_text
+    sql = OPEN.format(admitted=admission.sql, history=WITH_HISTORY if has_history else NO_HISTORY)
+    return Statement(
+        sql, history.values(turn.session_id, turn.reply_id) | {**admission.values} | values
+    )
+
+
+# The closer look ----------------------------------------------------------------------------
+ADMITTED = Statement("SELECT", {})
+
+
+def open_with_checks(turn: Turn) -> Opened:
+    """Store the question and its pending reply where the usual statement did not.
+
+    Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited or
+    BudgetExhausted; nothing is stored then.
+    """
+    if mine := _stored_by_an_earlier_try(turn):
+        return mine
+    if earlier := _finished(turn):
+        return earlier
+    try:
+        return _admit_and_open(turn)
+    except (RateLimited, BudgetExhausted):
+        if earlier := _finished(turn):  # the same key came first
+            return earlier
+        raise
+
+
+def _stored_by_an_earlier_try(turn: Turn) -> Opened | None:
+    """What an earlier run of this work has stored, whose connection broke right after it."""
+    if not turn.open_was_tried:
+        turn.open_was_tried = True
+        return None
+    reply = Message.objects.pending().filter(attempt=turn.attempt, session_id=turn.session_id)
+    found = reply.first()
+    return _reopened(turn, found) if found else None
+
+
+def _admit_and_open(turn: Turn) -> Opened:
+    with transaction.atomic():
+        limits.admit(turn.question.client)
+        earlier = idempotency.earlier_reply(turn.question)
+        # This locks the session, so that requests under one key are looked at one after the other.
+        ChatSession.objects.touch(earlier.session_id if earlier else turn.session_id)
+        if finished := _finished(turn):
+            transaction.set_rollback(True)  # it was asked once, and is counted once
+            return finished
+        opened = _begin_again(turn, earlier) if earlier else _begin(turn)
+        check_not_abandoned()
+        return opened
+
+
+def _finished(turn: Turn) -> Opened | None:
+    reply = idempotency.finished_reply(turn.question)
+    return Opened(reply.session_id, reply.id, [], finished=reply) if reply else None
+
+
+def _begin(turn: Turn) -> Opened:
+    idempotency.release_expired_key(turn.session_id, turn.question.idempotency_key)
+    with connection.cursor() as cursor:
+        cursor.execute(*_opening(turn, timezone.now(), ADMITTED))
+        exchanges = history.from_rows(cursor.fetchall())
+    return Opened(turn.session_id, turn.reply_id, exchanges)
+
+
+def _begin_again(turn: Turn, failed: Message) -> Opened:
+    """The same rows, for another attempt."""
+    rows = Message.objects.filter(session_id=failed.session_id, id=failed.id)
+    rows.update(
+        status=Message.Status.PENDING,
+        content="",
+        error_code="",
+        finished_at=None,
+        first_token_ms=None,
+        attempt=turn.attempt,
+        beat_at=Now(),
+        stop_requested=False,
+    )
+    return _reopened(turn, failed)
+
+
+def _reopened(turn: Turn, reply: Message) -> Opened:
+    question = turn.question
+    exchanges: Exchanges = []
+    if question.session_id is not None and not question.selected_text:
+        exchanges = history.exchanges_before(reply.session_id, reply.id)
+    return Opened(reply.session_id, reply.id, exchanges)
+
+
+# A commit that came too late ----------------------------------------------------------------
+_undoing: set[asyncio.Task[None]] = set()
+
+
+def _undo_later(turn: Turn) -> None:
+    """Undo a commit that landed after the client got a 503."""
+    task = asyncio.create_task(
+        retry(lambda: in_thread(lambda: undo(turn)), "Undoing a question that was stored too late")
+    )
+    _undoing.add(task)
+    task.add_done_callback(_undoing.discard)
+
+
+def undo(turn: Turn) -> None:
+    """Delete the question, its reply with it, and a session that is then empty."""
+    Message.objects.filter(session_id=turn.session_id, id=turn.question_id).delete()
+    sessions = ChatSession.objects.filter(id=turn.session_id)
+    sessions.exclude(Exists(Message.objects.filter(session=OuterRef("pk")))).delete()
+
+
+async def finish_undoing() -> None:
+    """Wait for what is still to be undone; one of a server's last acts."""
+    while _undoing:
+        await asyncio.wait(_undoing)

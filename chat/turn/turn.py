@@ -1,0 +1,136 @@
+"""A turn in flight: the question, the text so far, and how it ended.
+
+A turn lives in the process that opened it, in a task of its own; its followers (a reader's stream,
+a plain request, a terminal) may disconnect without ending it.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from chat.ids import time_ordered_ids
+from llm import completions
+from llm.errors import CodedError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a reader asks. Without a session id a new session begins.
+
+    `client` is whose rate this counts for (None: nobody's). `idempotency_key` is the client's own
+    name for this question: however often it is sent, it is asked once.
+    """
+
+    text: str
+    session_id: UUID | None = None
+    selected_text: str | None = None
+    page_url: str | None = None
+    client: str | None = None
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a turn ended well; `stopped` by the reader, its text may be short or missing."""
+
+    text: str
+    session_id: UUID
+    message_id: UUID
+    at: datetime
+    finish_reason: str
+    stopped: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Turn:
+    """A question on its way to its answer.
+
+    The ids are made here, so that database work can be repeated; a repeated question takes over
+    those of the first time. `outcome` is set at the end.
+    """
+
+    def __init__(self, question: Question, session_id: UUID) -> None:
+        self.question = question
+        self.session_id = session_id
+        self.question_id, self.reply_id = time_ordered_ids(2)
+        self.attempt = uuid4()
+        self.open_was_tried = False
+        self.began = time.monotonic()
+        self.first_token_ms: int | None = None
+        self.outcome: Answer | CodedError | None = None
+        self.saved_at = self.began  # when its reply was last written to
+        self.unsaved = False  # whether there is text since then
+        self._deltas: list[str] = []
+        self._read = 0
+        self._changed = asyncio.Event()
+        self._asking: asyncio.Task[completions.Completion] | None = None
+
+    # Written by the model -------------------------------------------------------------------
+    async def ask(
+        self, prompt: completions.Prompt, streaming: bool
+    ) -> completions.Completion | None:
+        """The model's answer; None when it was stopped. Raises what `complete` raises."""
+        on_delta = self.add_delta if streaming else None
+        self._asking = asyncio.create_task(completions.complete(prompt, on_delta))
+        await asyncio.wait({self._asking})
+        return None if self._asking.cancelled() else self._asking.result()
+
+    def add_delta(self, delta: str) -> None:
+        if self.first_token_ms is None:
+            self.first_token_ms = round((time.monotonic() - self.began) * 1000)
+        self._deltas.append(delta)
+        self.unsaved = True
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Cancel the call to the model, if it is still running; the text so far is kept."""
+        if self._asking:
+            self._asking.cancel()
+
+    def end(self, outcome: Answer | CodedError) -> None:
+        self.outcome = outcome
+        self._changed.set()
+
+    # Followed by a reader -------------------------------------------------------------------
+    @property
+    def text(self) -> str:
+        """All of the text so far."""
+        return "".join(self._deltas)
+
+    def unread_text(self) -> str:
+        """The text that came since this was last called."""
+        text = "".join(self._deltas[self._read :])
+        self._read = len(self._deltas)
+        return text
+
+    async def wait_for_change(self, seconds: float | None = None) -> bool:
+        """Wait until there is more text or the turn ends, `seconds` at most; whether it did."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        if self.outcome is None:
+            self._changed.clear()
+        return True
+
+    async def answer(self) -> Answer:
+        """Wait for the end. Raises the error that the turn ended with."""
+        while self.outcome is None:
+            await self.wait_for_change()
+        if isinstance(self.outcome, CodedError):
+            raise self.outcome
+        return self.outcome
+
+
+running: dict[UUID, Turn] = {}  # the turns of this process, by their attempts
+
+
+def stop_running(session_id: UUID) -> None:
+    """Stop the session's turns in this process at once, without waiting for the heartbeat."""
+    for turn in running.values():
+        if turn.session_id == session_id:
+            turn.stop()

@@ -1,0 +1,46 @@
+"""The middleware that the API and the pages share; made for async, so that it holds no thread."""
+
+from collections.abc import Awaitable, Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
+
+from chat.api.problems import problem_for
+from chatbackend.paths import has_html_errors
+
+type Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+# Load balancers probe by the machine's address; these answers reveal nothing.
+ANY_HOST = ("/health", "/health/ready")
+
+
+@async_only_middleware
+def allowed_hosts_middleware(get_response: Handler) -> Handler:
+    """ALLOWED_HOSTS for the API, which does without Django's CommonMiddleware."""
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.path_info not in ANY_HOST:
+            request.get_host()  # raises DisallowedHost
+        return await get_response(request)
+
+    return middleware
+
+
+@async_only_middleware
+def problem_middleware(get_response: Handler) -> Handler:
+    """What Django or ninja refused before any code of ours ran (unknown path, method, host, a
+    crash) becomes a problem document.
+    """
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = await get_response(request)
+        if (
+            response.status_code < 400
+            or "json" in response.headers.get("Content-Type", "")  # the API's own answer
+            or has_html_errors(request.path_info)
+        ):
+            return response
+        return problem_for(request, response)
+
+    return middleware

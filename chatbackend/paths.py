@@ -1,0 +1,15 @@
+"""The one table of paths: which are pages for people. Every other path belongs to the API."""
+
+HOME = "/"
+# Served with all of Django's middleware: sessions, CSRF, security headers.
+PAGES = ("/admin", "/static/", "/docs")
+# Of these, where an error is a page too; elsewhere it is a problem document.
+PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
+
+
+def is_page(path: str) -> bool:
+    return path == HOME or path.startswith(PAGES)
+
+
+def has_html_errors(path: str) -> bool:
+    return path.startswith(PAGES_WITH_HTML_ERRORS)

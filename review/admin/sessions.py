@@ -1,0 +1,243 @@
+"""The list of conversations, and judging several at once."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import batched
+from typing import Any, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Left
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from chat.database import in_thread
+from chat.models import ChatSession, Message
+from review import export
+from review.admin import filters
+from review.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
+from review.admin.transcript import Transcript
+from review.templatetags.review import web_address
+
+PAGES_SHOWN = 3
+SESSIONS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a session's row says beside its first question."""
+
+    total: int = 0
+    failed: int = 0
+    stopped: int = 0
+    disliked: int = 0
+    corrected: int = 0
+    pages: tuple[str, ...] = ()
+
+
+def facts_of(sessions: list[ChatSession]) -> dict[UUID, Facts]:
+    """One query, for the sessions of one page."""
+
+    def count(**condition: Any) -> Count:
+        return Count("pk", filter=Q(**condition))
+
+    rows = (
+        Message.objects.filter(session__in=sessions)
+        .order_by()
+        .values("session")
+        .annotate(
+            total=Count("pk"),
+            failed=count(status=Message.Status.FAILED),
+            stopped=count(status=Message.Status.STOPPED),
+            disliked=count(feedback=Message.Feedback.DOWN),
+            corrected=count(corrected_at__isnull=False),
+            pages=ArrayAgg("page_url", distinct=True, default=[], filter=~Q(page_url="")),
+        )
+    )
+    facts: dict[UUID, Facts] = {}
+    for session, *row in rows.values_list("session", *Facts.__slots__):
+        facts[session] = Facts(*row)
+    return facts
+
+
+def _short(page: str) -> str:
+    """A page's address without the site, which is mostly the same."""
+    try:
+        address = urlsplit(page)
+    except ValueError:  # browsers, and so readers, take addresses that Python does not
+        return page
+    return address._replace(scheme="", netloc="", query="").geturl() or page
+
+
+def _linked(page: str) -> SafeString | str:
+    if not (address := web_address(page)):
+        return page
+    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', address, _short(page))
+
+
+def exported(
+    sessions: QuerySet[ChatSession], form: str, content_type: str
+) -> StreamingHttpResponse:
+    """The sessions' questions and replies as a file, sent while it is being read."""
+    keys = list(sessions.values_list("pk", flat=True))
+    header, told = export.FORMATS[form]
+
+    async def content() -> AsyncIterator[str]:
+        yield header
+        for some in batched(keys, SESSIONS_AT_ONCE):
+            questions = Message.objects.questions().filter(session__in=some)
+            after: UUID | None = None
+            # Each batch a short piece of work of its own: a stream holds no connection.
+            while rows := await in_thread(partial(export.batch, questions, after)):
+                yield told(rows)
+                after = rows[-1][1]
+
+    response = StreamingHttpResponse(content(), content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="conversations.{form}"'
+    return response
+
+
+class SessionList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        if getattr(request, "without_results", False):  # its queryset alone is wanted
+            return
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        facts = facts_of(self.result_list)
+        for session in self.result_list:
+            session.facts = facts.get(session.pk, Facts())
+
+
+@admin.register(ChatSession)
+class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
+    list_display = ("first_question", "total", "badges", "pages", "updated_at")
+    list_filter = (
+        filters.VerdictFilter,
+        filters.FailedFilter,
+        filters.StoppedFilter,
+        filters.DislikedFilter,
+        filters.CorrectedFilter,
+        filters.PassageFilter,
+        filters.PageFilter,
+        filters.ModelFilter,
+        "updated_at",
+    )
+    search_fields = ("messages__content",)  # by `get_search_results`
+    search_help_text = 'words, "phrases", -not; or a session\'s whole id'
+    sortable_by = ()
+    actions = ("judge_good", "judge_needs_work", "judge_harmful", "export_jsonl", "export_csv")
+
+    class Media:
+        css = {"all": ["review/review.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return SessionList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ChatSession]:
+        questions = Message.objects.questions().filter(session=OuterRef("pk")).order_by("id")
+        first = questions.values(start=Left("content", EXCERPT_CHARS))[:1]
+        sessions: QuerySet[ChatSession] = super().get_queryset(request)
+        return sessions.annotate(first_text=Subquery(first))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=UUID(search_term)), False
+        except ValueError:
+            return queryset.about(search_term), False
+
+    # Columns --------------------------------------------------------------------------------
+    @admin.display(description="first question")
+    def first_question(self, session: Any) -> str:
+        return session.first_text or "(no question)"
+
+    @admin.display(description="messages")
+    def total(self, session: Any) -> int:
+        return int(session.facts.total)
+
+    @admin.display(description="")
+    def badges(self, session: Any) -> SafeString:
+        facts = session.facts
+        found = [(session.verdict, session.get_verdict_display() or "unreviewed")]
+        for name, count in (
+            ("failed", facts.failed),
+            ("stopped", facts.stopped),
+            ("thumb down", facts.disliked),
+            ("corrected", facts.corrected),
+        ):
+            if count:
+                found.append((name, name if count == 1 else f"{count} {name}"))
+        return format_html_join(" ", '<span class="badge {}">{}</span>', found)
+
+    @admin.display(description="asked from")
+    def pages(self, session: Any) -> SafeString:
+        pages = session.facts.pages
+        links = format_html_join(", ", "{}", ((_linked(page),) for page in pages[:PAGES_SHOWN]))
+        more = len(pages) - PAGES_SHOWN
+        return format_html("{} and {} more", links, more) if more > 0 else links
+
+    # Judging several ------------------------------------------------------------------------
+    @admin.action(description="Judge as good", permissions=["review"])
+    def judge_good(self, request: HttpRequest, sessions: QuerySet[ChatSession]) -> None:
+        self.judge_all(request, sessions, ChatSession.Verdict.GOOD)
+
+    @admin.action(description="Judge as needs work", permissions=["review"])
+    def judge_needs_work(self, request: HttpRequest, sessions: QuerySet[ChatSession]) -> None:
+        self.judge_all(request, sessions, ChatSession.Verdict.NEEDS_WORK)
+
+    @admin.action(description="Judge as harmful", permissions=["review"])
+    def judge_harmful(self, request: HttpRequest, sessions: QuerySet[ChatSession]) -> None:
+        self.judge_all(request, sessions, ChatSession.Verdict.HARMFUL)
+
+    def judge_all(
+        self, request: HttpRequest, sessions: QuerySet[ChatSession], verdict: ChatSession.Verdict
+    ) -> None:
+        """The notes stay: they are no part of what is chosen here."""
+        keys = list(sessions.values_list("pk", flat=True))
+        user = cast(int, request.user.pk)
+        named = verdict.label.lower()
+        for some in batched(keys, SESSIONS_AT_ONCE):
+            judged = ChatSession.objects.filter(pk__in=some)
+            judged.update(verdict=verdict, reviewed_at=timezone.now(), reviewed_by=request.user)
+            LogEntry.objects.log_actions(user, judged, CHANGE, f"Judged as {named}.")
+        self.message_user(request, f"Judged as {named}: {len(keys)}.")
+
+    # Taking out -----------------------------------------------------------------------------
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("chat.export_chatsession"))
+
+    @admin.action(description="Export as JSON lines", permissions=["export"])
+    def export_jsonl(
+        self, request: HttpRequest, sessions: QuerySet[ChatSession]
+    ) -> StreamingHttpResponse:
+        return exported(sessions, "jsonl", "application/jsonl")
+
+    @admin.action(description="Export as CSV", permissions=["export"])
+    def export_csv(
+        self, request: HttpRequest, sessions: QuerySet[ChatSession]
+    ) -> StreamingHttpResponse:
+        return exported(sessions, "csv", "text/csv; charset=utf-8")
+
+    # Deleting -------------------------------------------------------------------------------
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The messages go with them; the database sees to it, so it is only told here."""
+        sessions = list(objs)
+        counts = dict(
+            Message.objects.filter(session__in=sessions)
+            .order_by()
+            .values_list("session")
+            .annotate(Count("pk"))
+        )
+        told = [f"Session {each} with its {counts.get(each.pk, 0)} messages" for each in sessions]
+        return told, {"sessions": len(sessions), "messages": sum(counts.values())}, set(), []

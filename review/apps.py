@@ -1,0 +1,34 @@
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
+
+REVIEWERS = "Conversation reviewers"
+REVIEWERS_MAY = (
+    "view_chatsession",
+    "view_message",
+    "review_chatsession",
+    "correct_message",
+    "export_chatsession",
+)
+
+
+class ReviewConfig(AppConfig):
+    name = "review"
+    verbose_name = "Review"
+
+    def ready(self) -> None:
+        # The permissions are those of the chat's models; this app has none of its own.
+        post_migrate.connect(make_reviewers, sender=apps.get_app_config("chat"))
+
+
+def make_reviewers(sender: AppConfig, using: str, **_: Any) -> None:
+    """The group of those who review; made once, so that what an author changes in it stays."""
+    from django.contrib.auth.management import create_permissions  # noqa: PLC0415 - needs apps
+    from django.contrib.auth.models import Group, Permission  # noqa: PLC0415
+
+    group, is_new = Group.objects.using(using).get_or_create(name=REVIEWERS)
+    if is_new:
+        create_permissions(sender, verbosity=0, using=using)
+        own = Permission.objects.using(using).filter(content_type__app_label=sender.label)
+        group.permissions.set(own.filter(codename__in=REVIEWERS_MAY))

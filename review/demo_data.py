@@ -1,0 +1,178 @@
+"""Believable conversations, for trying the admin out and for measuring. Pure: numbers in, rows out.
+
+The same seed gives the same conversations, under new ids.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from chat.ids import uuid7
+
+TOPICS = (
+    "ROS 2 node", "topic", "service", "action server", "launch file", "URDF model",
+    "PID controller", "inverse kinematics solver", "Jacobian", "servo motor", "torque sensor",
+    "IMU", "lidar scan",
+    "depth camera", "particle filter", "Kalman filter", "SLAM map", "path planner", "costmap",
+    "behaviour tree", "gait generator", "zero moment point", "whole-body controller", "gripper",
+    "digital twin", "Gazebo world", "Isaac Sim scene", "vision-language model", "voice interface",
+    "reward function", "policy network", "sim-to-real transfer", "safety stop", "battery pack",
+)  # fmt: skip
+QUESTIONS = (
+    "What is a {0}?", "How does a {0} work?", "Why do I need a {0} when I have a {1}?",
+    "What is the difference between a {0} and a {1}?", "Can you explain the {0} in simple words?",
+    "My {0} does not start. What should I look at first?", "How do I test a {0} without a robot?",
+    "Which parameters of the {0} matter most?", "Is there an example of a {0} with a {1}?",
+    "Which chapter covers the {0}?", "How do I connect the {0} to the {1}?",
+    "And what about the {1}?",
+    "روبوٹ میں {0} کیا ہے؟", "¿Qué es un {0}?",
+)  # fmt: skip
+SENTENCES = (
+    "A {0} takes its input from the {1} and turns it into something the rest of the robot can use.",
+    "Start with the smallest set-up that shows the behaviour, and add the {1} once that works.",
+    "The **{0}** runs in a process of its own, so that a crash does not take the {1} with it.",
+    "Measure before you tune: log what the {0} sees, and compare it with what you expected.",
+    "In the book's example the {0} publishes ten times per second, which is enough for walking.",
+    "Most trouble comes from units and frames: check that the {0} and the {1} agree on both.",
+    "- check the cable\n- check the driver\n- check the `{0}` parameters",
+    "```python\nnode = Node('{0}')\nnode.spin()\n```",
+    "That depends on the load: with a heavier arm the {0} needs more time than the {1} gives it.",
+)  # fmt: skip
+PASSAGES = (
+    "The {0} is the part of the robot that decides what happens next - it reads the {1} and acts.",
+    "Before you use the {0}, make sure that the {1} is calibrated; otherwise its output drifts.",
+)
+COMMENTS = (
+    "Chapter 4 says otherwise.",
+    "Too long.",
+    "Exactly what I needed.",
+    "The code fails.",
+    "",
+)
+FAILURES = ("model_timeout", "model_unavailable", "interrupted", "model_rate_limited")
+MODELS = ("gpt-4.1-mini", "gemini-2.5-flash-lite")
+LENGTHS = (25, 27, 25, 15, 8)  # how many have one exchange, two, … five
+CHAPTERS = 12
+SPAN_DAYS = 90
+
+
+@dataclass(slots=True)
+class DemoMessage:
+    """A row of chat_message; the names are the columns'."""
+
+    id: UUID
+    session_id: UUID
+    role: str
+    content: str
+    created_at: datetime
+    status: str = "complete"
+    error_code: str = ""
+    selected_text: str = ""
+    page_url: str = ""
+    idempotency_key: str = ""
+    fingerprint: str = ""
+    reply_to_id: UUID | None = None
+    finished_at: datetime | None = None
+    model: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_ms: int | None = None
+    first_token_ms: int | None = None
+    finish_reason: str = ""
+    feedback: str = ""
+    feedback_comment: str = ""
+
+
+@dataclass(slots=True)
+class DemoSession:
+    """A row of chat_session, with its messages."""
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime
+    messages: list[DemoMessage] = field(default_factory=list)
+
+
+def conversations(count: int, seed: int, until: datetime) -> Iterator[DemoSession]:
+    """`count` sessions over the 90 days before `until`, oldest first; five messages each on
+    average, and in one of 5,000 five hundred.
+    """
+    chance = random.Random(seed)  # noqa: S311 - believable, not secret
+    step = timedelta(days=SPAN_DAYS) / max(count, 1)
+    for number in range(count):
+        began = until - (count - number) * step
+        exchanges = 250 if number % 5000 == 2500 else chance.choices(range(1, 6), LENGTHS)[0]
+        yield _session(chance, began, exchanges, min(step, timedelta(minutes=1)) / exchanges)
+
+
+def _session(
+    chance: random.Random, began: datetime, exchanges: int, pace: timedelta
+) -> DemoSession:
+    session = DemoSession(uuid4(), began, began)
+    topics = chance.sample(TOPICS, 2)
+    for number in range(exchanges):
+        at = began + number * pace
+        question = _question(chance, session.id, at, topics)
+        reply = _reply(chance, question, topics)
+        session.messages += [question, reply]
+        session.updated_at = reply.finished_at or at
+    return session
+
+
+def _question(
+    chance: random.Random, session_id: UUID, at: datetime, topics: list[str]
+) -> DemoMessage:
+    asked = chance.choice(QUESTIONS).format(*topics)
+    question = DemoMessage(_id(at, 0), session_id, "user", asked, at)
+    if chance.random() < 0.7:
+        question.page_url = f"https://book.example/chapter-{chance.randint(1, CHAPTERS)}"
+        if chance.random() < 0.4:
+            question.selected_text = chance.choice(PASSAGES).format(*topics)
+    return question
+
+
+def _reply(chance: random.Random, question: DemoMessage, topics: list[str]) -> DemoMessage:
+    at = question.created_at
+    sentences = chance.sample(SENTENCES, k=chance.randint(1, 6))
+    text = "\n\n".join(sentences).format(*topics)
+    latency = chance.randint(600, 6000)
+    reply = DemoMessage(
+        _id(at, 1),
+        question.session_id,
+        "assistant",
+        text,
+        at,
+        reply_to_id=question.id,
+        finished_at=at + timedelta(milliseconds=latency),
+        model=MODELS[chance.random() < 0.2],
+        prompt_tokens=chance.randint(80, 2500),
+        completion_tokens=len(text) // 4,
+        latency_ms=latency,
+        first_token_ms=latency // chance.randint(2, 8),
+        finish_reason="stop",
+    )
+    _befall(chance, reply)
+    return reply
+
+
+def _befall(chance: random.Random, reply: DemoMessage) -> None:
+    """What happens to a few of them."""
+    fate = chance.random()
+    if fate < 0.02:
+        reply.status, reply.error_code = "failed", chance.choice(FAILURES)
+        reply.content = reply.finish_reason = reply.model = ""
+        reply.prompt_tokens = reply.completion_tokens = reply.first_token_ms = None
+    elif fate < 0.03:
+        reply.status, reply.finish_reason = "stopped", ""
+        reply.content = reply.content[: len(reply.content) // 2]
+    elif fate < 0.13:
+        reply.feedback = "up" if fate < 0.09 else "down"
+        reply.feedback_comment = chance.choice(COMMENTS)
+
+
+def _id(at: datetime, place: int) -> UUID:
+    """Ids sort as the rows were made; `place` keeps a reply right behind its question."""
+    milliseconds = int(at.timestamp() * 1000)
+    return uuid7(milliseconds << 42 | place)

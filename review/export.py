@@ -1,0 +1,82 @@
+"""Questions with their replies, taken out as JSONL or CSV in constant memory.
+
+Nothing is held but a batch: rows are read in the order of their ids, each batch where the one
+before ended, so that no cursor, transaction or connection lasts as long as the export.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+from chat.api.schemas import encode
+from chat.models import MessageQuerySet
+
+BATCH = 2_000
+# A spreadsheet takes a cell that begins so for a formula, which may send the sheet elsewhere.
+# Those of East Asia take the full-width signs for the same.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+# Column by column: what it is called, and where it is found from the question on.
+COLUMNS: dict[str, str] = {
+    "session_id": "session_id",
+    "question_id": "id",
+    "asked_at": "created_at",
+    "question": "content",
+    "selected_text": "selected_text",
+    "page_url": "page_url",
+    "reply_id": "reply__id",
+    "status": "reply__status",
+    "error_code": "reply__error_code",
+    "answer": "reply__content",
+    "correction": "reply__correction",
+    "finished_at": "reply__finished_at",
+    "model": "reply__model",
+    "prompt_tokens": "reply__prompt_tokens",
+    "completion_tokens": "reply__completion_tokens",
+    "first_token_ms": "reply__first_token_ms",
+    "latency_ms": "reply__latency_ms",
+    "finish_reason": "reply__finish_reason",
+    "feedback": "reply__feedback",
+    "feedback_comment": "reply__feedback_comment",
+    "verdict": "session__verdict",
+    "review_note": "session__review_note",
+}
+
+type Row = tuple[Any, ...]
+
+
+def batch(questions: MessageQuerySet, after: UUID | None) -> list[Row]:
+    """The next rows, oldest first; the second column is their question's id."""
+    following = questions.filter(id__gt=after) if after else questions
+    return list(following.order_by("id").values_list(*COLUMNS.values())[:BATCH])
+
+
+def batches(questions: MessageQuerySet) -> Iterator[list[Row]]:
+    after = None
+    while rows := batch(questions, after):
+        yield rows
+        after = rows[-1][1]
+
+
+# Formats ------------------------------------------------------------------------------------
+def jsonl(rows: list[Row]) -> str:
+    return "".join(encode(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
+
+
+def as_csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([_inert(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+FORMATS: dict[str, tuple[str, Callable[[list[Row]], str]]] = {
+    "jsonl": ("", jsonl),
+    "csv": (",".join(COLUMNS) + "\r\n", as_csv),
+}  # each with what comes before the first row

@@ -1,0 +1,125 @@
+"""Ask stored questions again, of another model or in other words, and report what changed."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.template import TemplateSyntaxError
+from django.template.loader import get_template
+from loguru import logger
+from tqdm import tqdm
+
+from chat import prompts
+from chat.management.arguments import check_order, moment, prices, whole_number
+from chat.management.output import opened
+from llm.errors import ModelMisconfigured
+from review import replay, replay_report
+
+
+class Command(BaseCommand):
+    help = (
+        "Put stored questions, each with its stored context, to another model or with other "
+        "prompts, and write a report, HTML and JSONL, of the answers then and now. The first "
+        "configured service alone is asked. Nothing is stored, and nothing counts towards "
+        "CHAT_RATE or CHAT_DAILY_TOKEN_BUDGET, which are the readers'; the service bills it all "
+        "the same."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--since", type=moment, required=True, metavar="DATE", help="asked then or later"
+        )
+        parser.add_argument("--until", type=moment, metavar="DATE", help="asked before then")
+        parser.add_argument(
+            "--limit",
+            type=whole_number(1, replay.MOST),
+            default=50,
+            metavar="N",
+            help="of these the most recent N (50), asked oldest first",
+        )
+        parser.add_argument(
+            "--model", metavar="NAME", help="another model of the same service; else the configured"
+        )
+        parser.add_argument(
+            "--prompts",
+            type=Path,
+            metavar="FOLDER",
+            help=f"where edited {', '.join(prompts.FILES)} are; those missing are the usual ones",
+        )
+        parser.add_argument(
+            "--price",
+            type=prices,
+            metavar="IN,OUT",
+            help="what a million tokens cost now; else LLM_PRICE_PER_MILLION, as for those of then",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=whole_number(1, 32),
+            default=4,
+            metavar="N",
+            help="how many are asked at once (4)",
+        )
+        parser.add_argument(
+            "--output",
+            default="replay",
+            metavar="NAME",
+            help="NAME.html and NAME.jsonl (replay), which appear once they are complete",
+        )
+
+    def handle(self, **options: Any) -> None:
+        logger.disable("chat")  # what goes wrong is in the report, or said below
+        check_order(options["since"], options["until"])
+        keys = replay.picked(options["since"], options["until"], options["limit"])
+        edited, find = templates(options["prompts"])
+        if not keys:
+            self.stdout.write("There is no answered question in that time; nothing is written.")
+            return
+        try:
+            trial = replay.Trial(
+                provider=replay.provider(options["model"]),
+                find=find,
+                edited=edited,
+                prices=options["price"] or settings.LLM_PRICE_PER_MILLION,
+                concurrency=options["concurrency"],
+            )
+            self.replay(keys, trial, options["output"])
+        except ModelMisconfigured as error:
+            raise CommandError(
+                f"The model's service turned the first question away ({error}): look at its "
+                "address, its key and the model's name. Nothing is written."
+            ) from error
+
+    def replay(self, keys: list[Any], trial: replay.Trial, name: str) -> None:
+        pages, lines = f"{name}.html", f"{name}.jsonl"
+        with (
+            opened(pages) as page,
+            opened(lines) as written,
+            tqdm(total=len(keys), unit=" questions", disable=None) as progress,
+        ):
+            rows = replay_report.report(keys, trial, page, written, progress.update)
+        self.stdout.write(aligned([("", "Stored", "Replayed"), *rows]))
+        self.stdout.write(f"The answers are in {pages} and {lines}.")
+
+
+def aligned(rows: list[tuple[str, str, str]]) -> str:
+    """As columns, each as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def templates(folder: Path | None) -> tuple[tuple[str, ...], prompts.Find]:
+    """The edited templates' names, and how to find them all."""
+    if folder is None:
+        return (), get_template
+    try:
+        edited, find = prompts.edited(folder)
+    except (OSError, UnicodeError, TemplateSyntaxError) as error:
+        raise CommandError(f"A prompt in {folder} cannot be used: {error}") from error
+    if not edited:
+        raise CommandError(f"{folder} holds none of {', '.join(prompts.FILES)}.")
+    return tuple(edited), find

@@ -1,0 +1,78 @@
+"""What the pages of staff say about a message."""
+
+from urllib.parse import quote
+
+from django import template
+from django.utils.safestring import SafeString
+
+from chat.api.problems import PROBLEMS
+from chat.errors import Interrupted
+from chat.models import Message
+from review.insights import Place
+from review.markdown import rendered
+
+register = template.Library()
+
+WORDS_OF_A_FRAGMENT = 5
+FINISH_REASONS = {
+    "length": "cut at the longest answer allowed",
+    "content-filter": "cut by the model's content filter",
+    "other": "ended for a reason of the model's own",
+}
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    return rendered(text)
+
+
+@register.filter
+def web_address(page_url: str) -> str:
+    """It, if it is one; nothing else becomes a link, whatever the table holds."""
+    return page_url if page_url.lower().startswith(("http://", "https://")) else ""
+
+
+@register.filter
+def passage_link(question: Message) -> str:
+    """The page's address, at the passage: browsers scroll to it and mark it."""
+    words = question.selected_text.split()
+    start, end = words[:WORDS_OF_A_FRAGMENT], words[WORDS_OF_A_FRAGMENT:][-WORDS_OF_A_FRAGMENT:]
+    return _at_text(question.page_url, start, end)
+
+
+@register.filter
+def place_link(place: Place) -> str:
+    """The same for a passage of which only the beginning is known."""
+    return _at_text(place.page, place.passage.split()[:WORDS_OF_A_FRAGMENT])
+
+
+def _at_text(page: str, *parts: list[str]) -> str:
+    if not web_address(page):
+        return ""
+    fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
+    joint = ":~:" if "#" in page else "#:~:"
+    return f"{page}{joint}text={fragment}"
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="").replace("-", "%2D")  # a dash has a meaning there
+
+
+@register.filter
+def why(reply: Message) -> str:
+    """Why a reply failed, in plain words."""
+    if reply.error_code == Interrupted.code:
+        return "The server was killed or restarted while this was being written."
+    problem = PROBLEMS.get(reply.error_code)
+    return problem.detail if problem else reply.error_code
+
+
+@register.filter
+def ended(reply: Message) -> str:
+    """How a reply ended, where that is worth a word."""
+    return FINISH_REASONS.get(reply.finish_reason, "")
+
+
+@register.filter
+def as_seconds(milliseconds: int | None) -> str:
+    return f"{milliseconds / 1000:.1f} s" if isinstance(milliseconds, int) else "-"
