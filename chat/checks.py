@@ -40,7 +40,9 @@ def environment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
         Error(sentence, id="chat.E001") for sentence in settings.INVALID_SETTINGS.values()
     ]
     found += missing()
-    if settings.SECRET_KEY and len(settings.SECRET_KEY) < 50 and settings.PRODUCTION:
+    # From the environment: Django refuses to hand out an empty SECRET_KEY.
+    secret_key = os.environ.get("SECRET_KEY", "").strip()
+    if secret_key and len(secret_key) < 50 and settings.PRODUCTION:
         sentence = "SECRET_KEY is short: give it at least 50 random characters."
         found.append(Warning(sentence, id="chat.W003"))
     for service in SERVICES:
@@ -59,7 +61,7 @@ def missing() -> list[CheckMessage]:
     """What is not set, and has no stand-in."""
     found: list[CheckMessage] = []
     hint = "or turn on EMBEDDED to try things out"
-    if not settings.SECRET_KEY:
+    if not is_set("SECRET_KEY"):
         found.append(Error("SECRET_KEY is not set: give it a long random value.", id="chat.E002"))
     has_model = any(map(is_set, activating_settings()))
     if not settings.EMBEDDED:

@@ -35,7 +35,7 @@ def stop(folder: Path) -> None:
 
 
 def service(folder: Path) -> Service:
-    return Service(folder, "model")
+    return Service(folder, "chat_model")
 
 
 def model_file() -> Path:

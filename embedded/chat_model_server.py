@@ -23,7 +23,7 @@ STOP = signal.SIGTERM
 def launched(
     _folder: Path, options: dict[str, Any]
 ) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
-    command = [sys.executable, "-m", "embedded.model_server"]
+    command = [sys.executable, "-m", "embedded.chat_model_server"]
     server = spawn([*command, options["file"], options["name"]], STOP, stdout=subprocess.PIPE)
     line = server.stdout.readline() if server.stdout else b""
     if not line:

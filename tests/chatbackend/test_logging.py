@@ -94,8 +94,8 @@ def test_every_line_in_production_is_json(server, client):
 
 def test_the_files_of_a_page_are_no_warnings(server, client):
     for path in (
-        "/static/chat/review.css",
-        "/static/chat/insights.js",
+        "/static/review/review.css",
+        "/static/review/insights.js",
         "/static/admin/css/base.css",
     ):
         assert client.get(path).status_code == 200

@@ -29,7 +29,8 @@ def checkout():
 
 def copied_to(folder):
     folder.mkdir()
-    for name in ("manage.py", "chatbackend", "chat", "templates", "Makefile", "pyproject.toml"):
+    packages = ("chatbackend", "review", "chat", "llm", "embedded")
+    for name in (*packages, "manage.py", "templates", "Makefile", "pyproject.toml"):
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, folder / name)
     # The environment is the one the tests run in: it is set up already.

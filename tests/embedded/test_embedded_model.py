@@ -8,7 +8,7 @@ import urllib.request
 import psutil
 import pytest
 
-from embedded import model
+from embedded import chat_model
 from tests.embedded.test_embedded_service import gone, keeper_of, state_of, using
 
 
@@ -19,8 +19,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def endpoint(folder):
-    yield model.start(folder)
-    model.stop(folder)
+    yield chat_model.start(folder)
+    chat_model.stop(folder)
 
 
 def complete(endpoint, key):
@@ -44,23 +44,23 @@ def test_it_answers_who_has_the_key_and_refuses_others(endpoint):
 
 
 def test_it_listens_on_this_machine_alone(endpoint, folder):
-    pid = json.loads((folder / "model.json").read_text())["pid"]
+    pid = json.loads((folder / "chat_model.json").read_text())["pid"]
     listening = psutil.Process(pid).net_connections("tcp")
     assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
 
 
 def test_its_key_is_on_no_command_line(endpoint, folder):
-    pid = json.loads((folder / "model.json").read_text())["pid"]
+    pid = json.loads((folder / "chat_model.json").read_text())["pid"]
     for process in (pid, keeper_of(pid)):
         assert endpoint.api_key not in " ".join(psutil.Process(process).cmdline())
 
 
 def test_a_second_start_gives_the_same_endpoint(endpoint, folder):
-    assert model.start(folder) == endpoint
+    assert chat_model.start(folder) == endpoint
 
 
 def test_it_is_gone_when_its_user_ends(folder):
-    with using(folder, "model") as user:
+    with using(folder, "chat_model") as user:
         pid = state_of(user)["pid"]
         user.stdin.close()
         assert user.wait(20) == 0
@@ -69,7 +69,7 @@ def test_it_is_gone_when_its_user_ends(folder):
 
 @pytest.mark.parametrize("victim", ["user", "keeper"])
 def test_it_is_gone_when_its_user_or_keeper_is_killed(folder, victim):
-    with using(folder, "model") as user:
+    with using(folder, "chat_model") as user:
         pid = state_of(user)["pid"]
         keeper = keeper_of(pid)
         psutil.Process(keeper if victim == "keeper" else user.pid).send_signal(signal.SIGKILL)

@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 USER = """
 import json, sys
 from pathlib import Path
-from embedded import model
+from embedded import chat_model
 from embedded.postgres import Cluster
 folder = Path(sys.argv[2])
 if sys.argv[1] == "postgres":
@@ -30,8 +30,8 @@ if sys.argv[1] == "postgres":
     cluster.start()
     state = {"pid": cluster.pid}
 else:
-    model.start(folder)
-    state = json.loads((folder / "model.json").read_text())
+    chat_model.start(folder)
+    state = json.loads((folder / "chat_model.json").read_text())
 print(json.dumps(state), flush=True)
 sys.stdin.read()
 """

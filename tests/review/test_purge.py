@@ -65,7 +65,7 @@ def test_a_dry_run_deletes_nothing(capsys):
 
 def test_a_session_that_is_continued_meanwhile_stays(capsys, monkeypatch):
     """Its reader comes back between the look and the deletion."""
-    from chat.management.commands import purge_conversations as command
+    from review.management.commands import purge_conversations as command
 
     oldest = ChatSession.objects.order_by("updated_at").first()
     looks = []

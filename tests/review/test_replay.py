@@ -32,7 +32,8 @@ pytestmark = pytest.mark.usefixtures("ask_llm")
 def quick(monkeypatch):
     monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     yield
-    logger.enable("chat")  # which the command turns off for its process
+    for package in ("chat", "llm"):  # which the command turns off for its process
+        logger.enable(package)
 
 
 @pytest.fixture

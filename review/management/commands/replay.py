@@ -69,7 +69,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        logger.disable("chat")  # what goes wrong is in the report, or said below
+        for package in ("chat", "llm"):  # failures are in the report, or printed below
+            logger.disable(package)
         check_order(options["since"], options["until"])
         keys = replay.picked(options["since"], options["until"], options["limit"])
         edited, find = templates(options["prompts"])
