@@ -1,4 +1,4 @@
-"""The rows: a session, its messages, and the field's words for finding them."""
+"""The rows: sessions, messages and limits; QuerySets carry the words for finding them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -33,7 +33,7 @@ class Words(Func):
 
 class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
     def touch(self, session_id: UUID) -> None:
-        """Make sure that the session exists, and that it counts as active now. One statement."""
+        """Create the session, or renew its last activity. One statement."""
         now = timezone.now()
         self.bulk_create(
             [ChatSession(id=session_id, created_at=now, updated_at=now)],
@@ -139,7 +139,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.exclude(correction="")
 
     def between(self, since: datetime | None, until: datetime | None) -> Self:
-        """Messages from `since` on and before `until`, found by their ids, which tell the time."""
+        """Messages from `since` on and before `until`, found by their time-ordered ids."""
         found = self.filter(id__range=ids_around(since, until))
         found = found.filter(created_at__gte=since) if since else found
         return found.filter(created_at__lt=until) if until else found
@@ -157,12 +157,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.alias(words=Words("id")).filter(words=query)
 
     def finished(self) -> Self:
-        """Replies that count as said: complete, or stopped with some text."""
+        """Replies with an answer: complete, or stopped with some text."""
         finished = (Message.Status.COMPLETE, Message.Status.STOPPED)
         return self.replies().filter(status__in=finished).exclude(content="")
 
     def settled(self) -> Self:
-        """Questions whose reply has come to its end, whichever."""
+        """Questions whose reply has ended: complete, stopped or failed."""
         ends = (Message.Status.COMPLETE, Message.Status.STOPPED, Message.Status.FAILED)
         return self.questions().filter(reply__status__in=ends)
 
@@ -173,7 +173,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return newest_first[limit - 1 :: -1], len(newest_first) > limit
 
     def store(self, messages: "Iterable[Message]") -> None:
-        """Insert; a message that is already there (the answer to an earlier try got lost) stays."""
+        """Insert; a message that an earlier try has stored is left as it is."""
         self.bulk_create(messages, ignore_conflicts=True)
 
 
@@ -200,7 +200,7 @@ class Message(models.Model):
         ChatSession,
         on_delete=models.DB_CASCADE,
         related_name="messages",
-        db_index=False,  # the index on (session, id) serves it
+        db_index=False,  # the index on (session, id) is enough
     )
     role = models.CharField(max_length=9, choices=Role)
     content = models.TextField(blank=True)
@@ -222,7 +222,7 @@ class Message(models.Model):
         help_text="SHA-256 of the request behind the key.",
     )
 
-    # Of a reply, while it is pending (see chat.heartbeat)
+    # Of a reply, while it is pending (see `chat.turn.heartbeat`)
     attempt = models.UUIDField(
         null=True, blank=True, help_text="Which attempt at the answer may write this reply."
     )
@@ -257,7 +257,7 @@ class Message(models.Model):
         editable=False,
         on_delete=models.DB_SET_NULL,
         related_name="+",
-        db_index=False,  # nobody looks a user's corrections up
+        db_index=False,  # corrections are not looked up by user
     )
 
     objects = MessageQuerySet.as_manager()
@@ -270,7 +270,7 @@ class Message(models.Model):
             models.Index(
                 fields=["session"], condition=Q(status="pending"), name="chat_message_pending"
             ),
-            # What staff filter by, where it is rare.
+            # For the filters of staff; partial, since these are rare.
             models.Index(
                 fields=["session"], condition=Q(status="failed"), name="chat_message_failed"
             ),
@@ -333,14 +333,9 @@ class Message(models.Model):
     def __str__(self) -> str:
         return f"{self.get_role_display()}: {self.content[:60]}"
 
-    @property
-    def corrected_content(self) -> str:
-        """The staff's correction where there is one, or else the content."""
-        return self.correction or self.content
-
 
 class RateWindow(models.Model):
-    """How often a client has asked since its current window began."""
+    """How many questions a client has asked since its current window began."""
 
     client = models.CharField(
         max_length=64, primary_key=True, help_text="A keyed hash; never an address."

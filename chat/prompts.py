@@ -1,4 +1,4 @@
-"""What the model is told: persona, selection rules, history. Pure: rows in, messages out.
+"""The prompt: persona, passage or history, question. Pure: plain values in, messages out.
 
 The words are templates in `templates/chat/prompts/`, for authors to edit.
 """
@@ -26,7 +26,7 @@ def prompt_for(
     exchanges: Iterable[tuple[str, str]],
     find: Find = get_template,
 ) -> Prompt:
-    """What a question is asked with: its passage alone, or else what was said before it."""
+    """The prompt of a question: with its passage alone, or else with its history."""
     if passage:
         return passage_prompt(book_title, passage, question, find)
     return conversation_prompt(book_title, exchanges, question, find)
@@ -39,10 +39,10 @@ def conversation_prompt(
     find: Find = get_template,
 ) -> Prompt:
     """The persona, the (question, reply) pairs so far (oldest first), and this question."""
-    prompt = [_said("system", _render(find, "conversation.txt", book_title=book_title))]
+    prompt = [_message("system", _render(find, "conversation.txt", book_title=book_title))]
     for asked, replied in exchanges:
-        prompt += [_said("user", asked), _said("assistant", replied)]
-    return [*prompt, _said("user", question)]
+        prompt += [_message("user", asked), _message("assistant", replied)]
+    return [*prompt, _message("user", question)]
 
 
 def passage_prompt(
@@ -56,12 +56,12 @@ def passage_prompt(
     fence = hashlib.sha256(passage.encode()).hexdigest()[:12]
     words = {"fence": fence, "passage": passage, "question": question}
     return [
-        _said("system", _render(find, "passage.txt", book_title=book_title)),
-        _said("user", _render(find, "passage_question.txt", **words)),
+        _message("system", _render(find, "passage.txt", book_title=book_title)),
+        _message("user", _render(find, "passage_question.txt", **words)),
     ]
 
 
-def _said(role: str, content: str) -> dict[str, str]:
+def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
@@ -70,7 +70,7 @@ def _render(find: Find, file: str, **words: str) -> str:
 
 
 def edited(folder: Path) -> tuple[list[str], Find]:
-    """Which of the templates the folder holds, and how to find these there and the others as usual.
+    """Which templates the folder holds, and a `Find` that prefers these to the usual ones.
 
     Raises OSError, UnicodeError or TemplateSyntaxError for a template that cannot be used.
     """

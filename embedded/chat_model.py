@@ -1,6 +1,6 @@
-"""The embedded model: SmolLM2-135M behind llama.cpp's OpenAI-compatible server.
+"""The embedded chat model: SmolLM2-135M behind llama.cpp's OpenAI-compatible server.
 
-It shows how everything works without an account anywhere. It talks, but it often talks nonsense.
+It shows how everything works without an account anywhere; its answers are often wrong.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MODEL = "SmolLM2-135M-Instruct"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the model answers, on this machine alone, and the key that it asks for."""
+    """Where the model answers, on this machine alone, and the API key it requires."""
 
     base_url: str
     api_key: str
@@ -30,7 +30,7 @@ def start(folder: Path) -> Endpoint:
 
 
 def stop(folder: Path) -> None:
-    """Use it no longer; the last user's end stops the server, and waits for that."""
+    """End this process's use; the last user's end stops the server, and waits for that."""
     service(folder).stop()
 
 

@@ -1,6 +1,6 @@
 """The model's start in its keeper, and the process that then serves it.
 
-A process of its own: llama.cpp may hold the interpreter or crash when it is told to stop.
+A process of its own: llama.cpp may hold the GIL or crash when it stops.
 """
 
 import json
@@ -32,7 +32,7 @@ def launched(
 
 
 def serve(file: str, name: str) -> None:
-    tell = os.dup(1)
+    report = os.dup(1)
     os.dup2(2, 1)  # what the library may print goes to the log
     import xllamacpp  # noqa: PLC0415 - 150 ms that the keeper can do without
 
@@ -41,8 +41,8 @@ def serve(file: str, name: str) -> None:
     settings.model_alias = {name}
     server = xllamacpp.Server(configure(settings, file, key))
     state = {"base_url": f"{server.listening_address}/v1", "api_key": key}
-    os.write(tell, json.dumps(state).encode() + b"\n")
-    os.close(tell)
+    os.write(report, json.dumps(state).encode() + b"\n")
+    os.close(report)
     signal.pause()  # until SIGTERM ends the process: a clean end of the library can crash
 
 

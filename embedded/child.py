@@ -31,7 +31,7 @@ def follower(stop: Signals) -> Callable[[], None] | None:
 
     def follow() -> None:
         prctl(PR_SET_PDEATHSIG, stop)
-        if os.getppid() != keeper:  # it was killed before this could count
+        if os.getppid() != keeper:  # it was killed before this took effect
             os._exit(1)
 
     return follow

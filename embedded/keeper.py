@@ -1,4 +1,4 @@
-"""The process that looks after a service: starts it, and stops it when its last user is gone.
+"""The process that supervises a service: starts it, and stops it when its last user has ended.
 
 It is started by `service.Service`, one for each service, and imports little so as to start fast.
 """
@@ -17,12 +17,12 @@ from typing import Any
 
 from embedded.service import Service
 
-PATIENCE_SECONDS = 15
+STOP_SECONDS = 15
 
 
 def main(name: str, folder: str, options: str, kept: str) -> None:
     if os.fork():
-        os._exit(0)  # so that the keeper is nobody's child, and nobody has to reap it
+        os._exit(0)  # so that init adopts the keeper, and no other process has to reap it
     service = Service(Path(folder), name)
     os.set_inheritable(int(kept), False)
     os.set_inheritable(service.lock("service", fcntl.LOCK_EX), True)
@@ -38,14 +38,14 @@ def main(name: str, folder: str, options: str, kept: str) -> None:
 
 
 def stop_when_unused(service: Service, child: subprocess.Popen[bytes], stop: Signals) -> None:
-    service.lock("users", fcntl.LOCK_EX)  # held to the end: who comes now waits for it
+    service.lock("users", fcntl.LOCK_EX)  # held to the end: a user that starts now waits for it
     child.send_signal(stop)
-    time.sleep(PATIENCE_SECONDS)
+    time.sleep(STOP_SECONDS)
     child.kill()
 
 
 def publish(file: Path, state: dict[str, Any]) -> None:
-    """All at once, and for the owner alone."""
+    """Atomically, and readable by the owner alone."""
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     draft.touch(0o600)

@@ -26,7 +26,7 @@ ELSEWHERE = Path("/var/lib/chatbackend")
 class Cluster:
     """PostgreSQL with its state in `folder`, a folder of its own.
 
-    `options` are PostgreSQL's own settings; they count for the process that starts the server.
+    `options` are PostgreSQL's own settings; those of the process that starts the server count.
     """
 
     def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -48,7 +48,7 @@ class Cluster:
         """
         state = self.service.start(self._launch_options)
         if (state["pid"], database) not in self._complete:
-            self._tell(state)
+            self._log_place(state)
             self._ensure(database)
             self._complete.add((state["pid"], database))
         return self.url(database)
@@ -73,7 +73,7 @@ class Cluster:
             "settings": {"port": PORT, **self.options},
         }
 
-    def _tell(self, state: dict[str, Any]) -> None:
+    def _log_place(self, state: dict[str, Any]) -> None:
         elsewhere = not Path(state["data"]).is_relative_to(self.service.folder)
         if elsewhere and state.get("launched"):
             folder, data = self.service.folder, state["data"]
@@ -85,7 +85,7 @@ class Cluster:
             known = "SELECT FROM pg_database WHERE datname = %s"
             if connection.execute(known, [database]).rowcount:
                 return
-            # Another process may be faster.
+            # Another process may create it first.
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
 

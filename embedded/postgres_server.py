@@ -135,15 +135,15 @@ def reachable_install(install: Path, copy: Path) -> Path:
                 file.chmod(0o755 if file.is_dir() or os.access(file, os.X_OK) else 0o644)
         try:
             draft.rename(copy)
-        except OSError:  # another checkout was faster
+        except OSError:  # another checkout came first
             shutil.rmtree(draft)
     return copy / install.relative_to(install.parents[1])
 
 
 def closed(folder: Path) -> bool:
-    """Whether other users cannot come to what is in the folder."""
-    way = folder.resolve()
-    return not all(each.stat().st_mode & stat.S_IXOTH for each in (way, *way.parents))
+    """Whether other users cannot reach what is in the folder."""
+    path = folder.resolve()
+    return not all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
 
 
 def make_shared(folder: Path) -> None:

@@ -1,16 +1,16 @@
 """A service that the processes of a checkout share, as its users see it.
 
-All agreement is by `flock` on files in one folder, since the kernel gives a lock back however its
+Processes coordinate by `flock` on files in one folder, since the kernel releases a lock however its
 holder ends:
 
 * `NAME.users`: every user holds it shared; forked children hold it with their parent. The keeper
-  waits for it exclusively, and so learns when the last user is gone.
-* `NAME.start`: held for the moment of starting, so that of many starters one does it.
-* `NAME.keeper`: the keeper holds it all its life; its starter hands it over, locked.
+  waits for it exclusively, and so learns when the last user has ended.
+* `NAME.start`: held while starting, so that only one of many starters does it.
+* `NAME.keeper`: the keeper holds it for its lifetime; its starter hands it over, locked.
 * `NAME.service`: all that runs for the service holds it; a keeper that takes over from one which
   was killed waits here until the old service is gone.
 
-`NAME.json` is there while the service can be used, and says how; `NAME.log` is what it wrote.
+`NAME.json` exists while the service can be used, and says how; `NAME.log` is its output.
 """
 
 import atexit
@@ -52,7 +52,7 @@ class Service:
     def start(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Use the service, starting it where it does not run; return its state.
 
-        Cheap when it is used already, and so fit to be called before every use.
+        Cheap when it is used already, so that it can be called before every use.
         """
         if self._file("users") in _held and (state := self._running()):
             return state
@@ -65,7 +65,7 @@ class Service:
             os.close(start)
 
     def stop(self) -> None:
-        """Use it no longer. If that was the last use, return when the service is gone."""
+        """End this process's use. If it was the last, return when the service has stopped."""
         users = _held.pop(self._file("users"), None)
         if users is None:
             return
@@ -75,7 +75,7 @@ class Service:
             time.sleep(0.01)
 
     def lock(self, kind: str, how: int) -> int:
-        """Open the lock file and lock it; closing the descriptor gives the lock back."""
+        """Open the lock file and lock it; closing the descriptor releases the lock."""
         descriptor = os.open(self._file(kind), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, how)
@@ -98,7 +98,7 @@ class Service:
         return not self._free("keeper", fcntl.LOCK_SH)
 
     def _unused(self) -> bool:
-        """Nobody holds the users' lock, or the keeper has it already."""
+        """No process holds the users' lock, or the keeper has it already."""
         return self._free("users", fcntl.LOCK_EX) or not self._free("users", fcntl.LOCK_SH)
 
     def _make_folder(self) -> None:
@@ -168,7 +168,7 @@ class Service:
         finally:
             for descriptor in (tell, log, kept):
                 os.close(descriptor)
-        keeper.wait()  # it went on in a child of its own
+        keeper.wait()  # it goes on in a child of its own
         try:
             if not select.select([ready], [], [], START_SECONDS)[0]:
                 with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""How operators write moments and ages on the command line."""
+"""Types of command-line arguments: moments, days, ages, numbers, prices."""
 
 import re
 from argparse import ArgumentTypeError
@@ -18,14 +18,14 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # the latter where UTC has no such year
+    except (ValueError, OverflowError):  # OverflowError where UTC has no such year
         raise ArgumentTypeError(
-            f"{text} is no date such as 2026-11-23 or 2026-11-23T12:00"
+            f"{text} is not a date such as 2026-11-23 or 2026-11-23T12:00"
         ) from None
 
 
 def check_order(since: datetime | None, until: datetime | None) -> None:
-    """Raises CommandError for a period that nothing can be in: surely a slip."""
+    """Raises CommandError for an empty period, which is surely a slip."""
     if since and until and since >= until:
         raise CommandError("--since must be before --until.")
 
@@ -35,13 +35,13 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text} is no day such as 2026-11-23") from None
+        raise ArgumentTypeError(f"{text} is not a day such as 2026-11-23") from None
 
 
 def age(text: str) -> timedelta:
     """`90d`, `12w` or `36h`."""
     if not (found := AGE.fullmatch(text)):
-        raise ArgumentTypeError(f"{text} is no age such as 90d, 12w or 36h")
+        raise ArgumentTypeError(f"{text} is not an age such as 90d, 12w or 36h")
     number, unit = found.groups()
     return timedelta(**{UNITS[unit]: int(number)})
 
@@ -50,7 +50,7 @@ def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
     def cast(text: str) -> int:
         if text.isascii() and text.isdigit() and at_least <= int(text) <= at_most:
             return int(text)
-        raise ArgumentTypeError(f"{text} is no whole number from {at_least} to {at_most}")
+        raise ArgumentTypeError(f"{text} is not a whole number from {at_least} to {at_most}")
 
     return cast
 

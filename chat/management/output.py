@@ -1,4 +1,4 @@
-"""Where commands write what they made."""
+"""Where commands write their output."""
 
 import sys
 from collections.abc import Iterator

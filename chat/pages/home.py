@@ -1,4 +1,4 @@
-"""The page."""
+"""The chat on a page of its own."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from llm.providers import is_demonstration
 
 
-@csrf_exempt  # it changes nothing; a POST is to be told so, and not of a token
+@csrf_exempt  # a POST gets 405, not an error about a missing token
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     context = {"book_title": settings.BOOK_TITLE, "is_demonstration": is_demonstration()}

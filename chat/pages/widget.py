@@ -1,4 +1,4 @@
-"""The reader's chat for any page: one script, and the modules (in `widget/`) that it loads.
+"""The readers' chat for any page: one script, and the modules (in `widget/`) that it loads.
 
 `/widget.js` is small, knows this server's settings and is asked for anew every few minutes; the
 modules' address holds a digest of them all, so that browsers keep them for good.
@@ -45,14 +45,14 @@ def scripts() -> dict[str, Script]:
 
 @cache
 def release() -> str:
-    """What the modules' addresses hold: another one whenever any of them changes."""
+    """The digest in the modules' addresses: a new one whenever any of them changes."""
     digest = hashlib.sha256()
     for name, script in scripts().items():
         digest.update(f"{name} {len(script.content)} ".encode() + script.content)
     return digest.hexdigest()[:16]
 
 
-@csrf_exempt  # they change nothing; a POST is to be told so, and not of a token
+@csrf_exempt  # a POST gets 405, not an error about a missing token
 @require_safe
 def loader(request: HttpRequest) -> HttpResponseBase:
     server = {
@@ -79,12 +79,12 @@ def module(request: HttpRequest, version: str, name: str) -> HttpResponse:
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response = HttpResponse(script.compressed, headers={"Content-Encoding": "gzip"})
     response["Vary"] = "Accept-Encoding"
-    # While a new release is rolled out, a worker may be asked for the other one's.
+    # During a rolling update a worker may get requests for the other release.
     return _sent(response, FOR_GOOD if version == release() else "no-store")
 
 
 def _sent(response: HttpResponse, cache_control: str) -> HttpResponse:
-    """Code that is open to all: any page may load it. Whom the API answers is another matter."""
+    """Any page may load the code; which origins may call the API is checked there."""
     response["Content-Type"] = CONTENT_TYPE
     response["Content-Length"] = str(len(response.content))
     response["Cache-Control"] = cache_control

@@ -169,8 +169,8 @@ def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--since", "yesterday"), "yesterday is no date such as"),
-        (("--since", "0001-01-01T00:00+14:00"), "is no date such as"),
+        (("--since", "yesterday"), "yesterday is not a date such as"),
+        (("--since", "0001-01-01T00:00+14:00"), "is not a date such as"),
         (("--since", "2026-12-01", "--until", "2026-11-01"), "--since must be before --until"),
         (("--output", "/nowhere/x"), "cannot be written: No such file"),
         (("--output", "/"), "cannot be written: Is a directory"),

@@ -1,4 +1,4 @@
-"""Say what is wrong with the settings, each in one sentence."""
+"""List what is wrong with the settings, one sentence each."""
 
 from typing import Any
 
