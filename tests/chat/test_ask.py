@@ -140,7 +140,7 @@ def test_ctrl_c_at_any_time_is_no_traceback_of_ours(begin, model):
     [
         ((" ",), "Your question must not be empty."),
         (("x" * 4001,), "Your question must have at most 4000 characters."),
-        (("?", "--session", "me"), "session_id must be a UUID."),
+        (("?", "--session", "me"), "The session id must be a UUID."),
         (
             ("?", "--selected-text", "/nowhere"),
             "/nowhere cannot be read: No such file or directory.",
