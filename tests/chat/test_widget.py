@@ -115,7 +115,7 @@ def test_nothing_but_the_modules_is_served(reading, name):
 def test_vendored_libraries_carry_version_and_licence():
     folders = [
         *(CHECKOUT / "widget" / "vendor").iterdir(),
-        *(CHECKOUT / "chat" / "static" / "chat" / "vendor").iterdir(),
+        *(CHECKOUT / "review" / "static" / "review" / "vendor").iterdir(),
     ]
     readme = (CHECKOUT / "README.md").read_text().lower()
 
