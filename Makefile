@@ -20,14 +20,17 @@ run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@exec $(BIN)/gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application
 
-# The AI SDK, for the tests that read our streams with it; they are skipped where it is missing.
-AI_SDK := tests/node/node_modules/.installed
-$(AI_SDK): tests/node/package-lock.json
-	@if ! command -v npm >/dev/null; then echo "npm is missing: the AI SDK's tests are skipped"; \
-	elif cd $(@D)/.. && npm ci --silent; then touch node_modules/.installed; \
-	else echo "npm could not install the AI SDK: its tests are skipped"; fi
+# npm's packages check and test the JavaScript and bring clients for the tests, such as the AI SDK.
+NODE_MODULES := node_modules/.installed
+$(NODE_MODULES): package-lock.json
+	@if ! command -v npm >/dev/null; then echo "npm is missing: what needs it is skipped"; \
+	elif npm ci --silent; then touch $@; \
+	else echo "npm could not install its packages: what needs them is skipped"; fi
+npm_run = @if [ -e $(NODE_MODULES) ]; then npm run --silent $(1); \
+    else echo "skipped, since npm or its packages are missing: npm run $(1)"; fi
 
-test: .venv/.installed $(AI_SDK) ## Run the tests (ARGS="-k name" for some of them)
+test: .venv/.installed $(NODE_MODULES) ## Run the tests (ARGS="-k name" for some of them)
+	$(if $(ARGS),,$(call npm_run,test))
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 3 $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -54,19 +57,21 @@ scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart,
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
-lint: .venv/.installed ## Check style, types, import arrows, migrations, the Dockerfiles
+lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
 	$(BIN)/mypy chatbackend review chat llm embedded benchmarks examples/scaled
 	$(BIN)/lint-imports --no-logo
+	$(call npm_run,lint)
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
 	$(BIN)/hadolint Dockerfile examples/scaled/Dockerfile
 	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
 	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
 
-format: .venv/.installed ## Put the code in shape
+format: .venv/.installed $(NODE_MODULES) ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/black --quiet .
+	$(call npm_run,format)
 
 # The files name no address to download from; the hashes say what is meant.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \

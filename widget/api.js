@@ -1,62 +1,129 @@
-// The server's JSON API. What it refuses is thrown as a Problem; what never arrived as a Lost.
+// Client of the server's JSON API. It throws a Problem for an error response (RFC 9457), and
+// ConnectionLost when the connection breaks before the response is complete.
 
+const SILENCE_TIMEOUT_SECONDS = 40; // the server sends a keep-alive comment every 15 s
+
+/** An error response of the server. Its message is a sentence for the reader. */
 export class Problem extends Error {
+  /** @param {{detail?: string, code?: string, retryable?: boolean, status?: number, retryAfter?: number}} fields */
   constructor({ detail, code = "", retryable = false, status = 0, retryAfter = 0 }) {
     super(detail);
-    Object.assign(this, { code, retryable, status, retryAfter });
+    this.code = code;
+    this.retryable = retryable;
+    this.status = status;
+    this.retryAfter = retryAfter; // seconds
   }
 }
 
-const SILENCE_SECONDS = 40; // the server says something every 15
+/** The connection broke: whether the server has processed the request is unknown. */
+export class ConnectionLost extends Error {}
 
-/** The connection broke: what became of the request is not known. */
-export class Lost extends Error {}
+/**
+ * @typedef {{message: string, selected_text: string | null, page_url: string | null}} Question
+ *
+ * @typedef {{
+ *   id: string, role: "user" | "assistant", content: string, status: ReplyStatus,
+ *   selected_text: string | null, page_url: string | null, reply_to: string | null,
+ *   feedback: Feedback | null, correction: Correction | null,
+ * }} HistoryMessage
+ *
+ * @typedef {"pending" | "complete" | "stopped" | "failed"} ReplyStatus
+ * @typedef {"up" | "down" | null} Rating
+ * @typedef {{rating: Rating, comment: string}} Feedback
+ * @typedef {{text: string, at: string}} Correction
+ * @typedef {{messages: HistoryMessage[], has_more: boolean}} History oldest message first
+ *
+ * @typedef {{code: string, retryable: boolean}} ErrorData
+ * @typedef {(
+ *   {type: "start", messageId: string} | {type: "text-delta", delta: string} | {type: "abort"} |
+ *   {type: "finish", finishReason: string} | {type: "data-error", data: ErrorData} |
+ *   {type: "error", errorText: string} | {type: "text-start" | "text-end"}
+ * )} StreamEvent a part of the AI SDK's UI message stream; docs/api.md describes them
+ *
+ * @typedef {{body?: object, headers?: Record<string, string>, signal?: AbortSignal}} RequestOptions
+ */
 
 export class Api {
+  /** @param {string} origin the server's, such as `https://chat.example` */
   constructor(origin) {
     this.origin = origin;
   }
 
-  /** Ask; yields the events of the answer (see the README) as they come. */
-  async *ask(session, question, key, signal) {
-    const answer = await this.#send("POST", "/chat", {
+  /**
+   * Ask a question and yield the events of the answer as they arrive.
+   *
+   * @param {string} session
+   * @param {Question} question
+   * @param {string} idempotencyKey
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<StreamEvent, void, void>}
+   */
+  async *ask(session, question, idempotencyKey, signal) {
+    const response = await this.#send("POST", "/chat", {
       body: { ...question, session_id: session, stream: true },
-      headers: { "Idempotency-Key": key },
+      headers: { "Idempotency-Key": idempotencyKey },
       signal,
     });
-    let isWhole = false;
-    for await (const event of events(answer.body)) {
-      if (event === "[DONE]") isWhole = true;
-      else yield JSON.parse(event);
+    let isComplete = false;
+    for await (const data of serverSentEvents(response)) {
+      if (data === "[DONE]") isComplete = true;
+      else yield JSON.parse(data);
     }
-    if (!isWhole) throw new Lost();
+    if (!isComplete) throw new ConnectionLost();
   }
 
-  /** Whether there was an answer to stop. */
+  /**
+   * @param {string} session
+   * @returns {Promise<boolean>} whether there was an answer to stop
+   */
   async stop(session) {
-    return (await this.#done("POST", `/chat/${session}/stop`)).status === 202;
+    return (await this.#sendAndDrain("POST", `/chat/${session}/stop`)).status === 202;
   }
 
-  remove = (session) => this.#done("DELETE", `/chat/${session}`);
+  /** @param {string} session */
+  remove(session) {
+    return this.#sendAndDrain("DELETE", `/chat/${session}`);
+  }
 
-  async history(session, before = null, limit = 50) {
-    const query = new URLSearchParams({ limit, ...(before && { before }) });
+  /**
+   * @param {string} session
+   * @param {string | null} [before] the id of a message: the page of history that precedes it
+   * @returns {Promise<History>}
+   */
+  async history(session, before = null) {
+    const query = new URLSearchParams({ limit: "50", ...(before && { before }) });
     return (await this.#send("GET", `/chat/${session}?${query}`)).json();
   }
 
-  rate(session, message, rating, comment) {
-    const path = `/chat/${session}/messages/${message}/feedback`;
-    return this.#done("PUT", path, { body: { rating, comment } });
+  /**
+   * @param {string} session
+   * @param {string} messageId
+   * @param {Rating} rating
+   * @param {string} comment
+   */
+  rate(session, messageId, rating, comment) {
+    const path = `/chat/${session}/messages/${messageId}/feedback`;
+    return this.#sendAndDrain("PUT", path, { body: { rating, comment } });
   }
 
-  async #done(...request) {
-    const answer = await this.#send(...request);
-    await answer.arrayBuffer(); // one that is left unread counts as given up
-    return answer;
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {RequestOptions} [options]
+   */
+  async #sendAndDrain(method, path, options) {
+    const response = await this.#send(method, path, options);
+    await response.arrayBuffer(); // browsers count a response that is left unread as aborted
+    return response;
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {RequestOptions} [options]
+   */
   async #send(method, path, { body, headers = {}, signal } = {}) {
-    let answer;
+    let response;
     try {
       const request = fetch(this.origin + path, {
         method,
@@ -66,46 +133,63 @@ export class Api {
         cache: "no-store",
         signal,
       });
-      answer = await heard(request);
+      response = await withSilenceTimeout(request);
     } catch (error) {
-      throw signal?.aborted ? error : new Lost();
+      throw signal?.aborted ? error : new ConnectionLost();
     }
-    if (answer.ok) return answer;
-    throw await problem(answer);
+    if (response.ok) return response;
+    throw await errorFrom(response);
   }
 }
 
-/** Lost where nothing comes for long: a connection may die without a word. */
-function heard(promise) {
+/**
+ * Throws ConnectionLost when nothing arrives for long: a connection may die without an error.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function withSilenceTimeout(promise) {
+  /** @type {ReturnType<typeof setTimeout>} */
   let timer;
-  const silence = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Lost()), SILENCE_SECONDS * 1000);
+  /** @type {Promise<never>} */
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new ConnectionLost()), SILENCE_TIMEOUT_SECONDS * 1000);
   });
-  return Promise.race([promise, silence]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
-async function problem(answer) {
-  const told = await answer.json().catch(() => null);
-  // A proxy's own error page: the server behind it may be starting anew.
-  if (!told?.detail) return answer.status >= 500 ? new Lost() : new Problem({ detail: answer.statusText });
-  return new Problem({ ...told, retryAfter: Number(answer.headers.get("Retry-After")) || 0 });
+/** @param {Response} response */
+async function errorFrom(response) {
+  const problem = await response.json().catch(() => null);
+  if (problem?.detail) {
+    return new Problem({ ...problem, retryAfter: Number(response.headers.get("Retry-After")) || 0 });
+  }
+  // A proxy's own error page: the server behind it may be restarting.
+  return response.status >= 500 ? new ConnectionLost() : new Problem({ detail: response.statusText });
 }
 
-/** The data of the server-sent events in a body. */
-async function* events(body) {
+/**
+ * The data of each server-sent event in a response.
+ *
+ * @param {Response} response
+ * @returns {AsyncGenerator<string, void, void>}
+ */
+async function* serverSentEvents({ body }) {
+  if (!body) return;
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    let read;
+    let chunk;
     try {
-      read = await heard(reader.read());
+      chunk = await withSilenceTimeout(reader.read());
     } catch {
       reader.cancel().catch(() => {});
-      throw new Lost();
+      throw new ConnectionLost();
     }
-    if (read.done) return;
-    const blocks = (rest + read.value).split("\n\n");
-    rest = blocks.pop();
+    if (chunk.done) return;
+    const blocks = (rest + chunk.value).split("\n\n");
+    rest = blocks.pop() ?? "";
     for (const block of blocks) if (block.startsWith("data: ")) yield block.slice(6);
   }
 }

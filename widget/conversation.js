@@ -1,300 +1,443 @@
-// The conversation: what was said, and how a question becomes an answer whatever happens on the way.
+// The conversation: its messages, and how a question gets its answer in spite of lost connections.
 //
-// A question is noted, with a key of its own, before it is sent. So it can be sent again after a
-// lost connection or a reload, and is still asked once: the server answers a key it knows with the
-// reply it has.
+// A question is stored with an idempotency key before it is sent. It can then be sent again after a
+// lost connection or a reload and is still answered once: the server returns the reply that it
+// already has for that key.
 
-import { Lost, Problem } from "./api.js";
+import { ConnectionLost, Problem } from "./api.js";
 import { uuid } from "./storage.js";
 
-const PAUSES_SECONDS = [0.5, 1, 2, 4, 8, 15, 15, 15];
-const LOOK_AGAIN_SECONDS = 1;
-const STOP_TRIES = 20;
-const STOP_AGAIN_SECONDS = 0.3;
+/**
+ * @import { Api, Correction, Feedback, HistoryMessage, Question, Rating, ReplyStatus } from "./api.js"
+ * @import { Store } from "./storage.js"
+ *
+ * @typedef {{
+ *   detail?: string, code?: string, retryable: boolean, retryAt?: number,
+ * }} Failure without `detail` the connection was lost; `retryAt` is in milliseconds since the epoch
+ *
+ * @typedef {{key: string, session: string, after: string | null | undefined, question: Question}} Outgoing
+ *   a question with its idempotency key; `after` is the id of the message before it
+ *
+ * @typedef {object} Message
+ * @property {string | null} [id] null until the server has named it
+ * @property {"user" | "assistant"} role
+ * @property {string} text
+ * @property {ReplyStatus} [status]
+ * @property {string | null} [passage] what the question is about
+ * @property {string | null} [pageUrl]
+ * @property {Feedback | null} [feedback]
+ * @property {Correction | null} [correction]
+ * @property {Failure | null} [failure]
+ * @property {"reconnecting" | "cutShort" | null} [notice] a key of words.js
+ * @property {Outgoing} [outgoing] what was sent for this reply, while it can be sent again
+ * @property {boolean} [isAboutPassage]
+ * @property {boolean} [isAnnounced] screen readers were told that the answer has started
+ *
+ * @typedef {{reply: Message, isStopped: boolean, abort: AbortController}} Run waiting for one reply
+ */
 
-/** Until so long has passed, the connection is back, or nobody waits any more. */
+const RETRY_DELAYS_SECONDS = [0.5, 1, 2, 4, 8, 15, 15, 15];
+const POLL_SECONDS = 1;
+const STOP_ATTEMPTS = 20;
+const STOP_RETRY_SECONDS = 0.3;
+
+/**
+ * Wait for a time, or until the browser is online again or the signal is aborted.
+ *
+ * @param {number} seconds
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 function pause(seconds, signal) {
   const over = new AbortController();
   return new Promise((resolve) => {
-    setTimeout(resolve, seconds * 1000);
-    addEventListener("online", resolve, { signal: over.signal });
-    signal.addEventListener("abort", resolve, { signal: over.signal });
+    const done = () => resolve(undefined);
+    setTimeout(done, seconds * 1000);
+    addEventListener("online", done, { signal: over.signal });
+    signal.addEventListener("abort", done, { signal: over.signal });
   }).finally(() => over.abort());
 }
 
 /**
- * Dispatches `change` when the list of messages is another one, `message` (detail: the message) when
- * one of them is, and `ended` (detail: the reply) when a question's way is over.
- *
- * A message: {id, role, text, status, passage, pageUrl, feedback, correction, problem, notice}. A
- * reply's status is pending, complete, stopped or failed; `notice` is one of words.js; `asked` is
- * what was sent for it, as long as that can be sent again.
+ * Dispatches `change` when the list of messages changes, `message` (detail: the message) when one of
+ * them changes, and `ended` (detail: the reply) when no more is expected of a reply.
  */
 export class Conversation extends EventTarget {
+  /** @type {Message[]} oldest first */
   messages = [];
   hasOlder = false;
-  #asking = null; // the current question on its way: {reply, abort, isStopped}
+  /** @type {Run | null} */
+  #run = null;
 
+  /**
+   * @param {Api} api
+   * @param {Store} store
+   */
   constructor(api, store) {
     super();
     this.api = api;
     this.store = store;
-    // What another tab asked shows here once it is over.
-    const look = () => this.open().catch(() => {}); // unheard: nobody asked for it here
-    store.onChange("asked", (asked) => this.isAnswering || (asked && !asked.hasFailed) || look());
-    store.onChange("session", (session) => session || this.#forget());
+    // Show another tab's question once it is answered. Errors are ignored: no one waits for it here.
+    const refresh = () => this.open().catch(() => {});
+    store.onChange("asked", (outgoing) => {
+      if (!this.isAnswering && (!outgoing || outgoing.hasFailed)) refresh();
+    });
+    store.onChange("session", (session) => {
+      if (!session) this.#reset();
+    });
   }
 
+  /** @returns {string} */
   get session() {
     return this.store.get("session");
   }
 
   get isAnswering() {
-    return this.#asking !== null;
+    return this.#run !== null;
   }
 
   get isEmpty() {
     return this.messages.length === 0;
   }
 
-  // Coming back --------------------------------------------------------------------------------
-  /** Read what was said before, and go on waiting for an answer that is still being written. */
+  // Coming back ---------------------------------------------------------------------------------
+  /** Load the conversation so far, and wait for an answer that is still being written. */
   async open() {
     if (this.isAnswering) return;
-    await this.#read();
-    if (this.isAnswering) return; // asked while we read
-    const asked = this.store.get("asked");
+    await this.#load();
+    if (this.isAnswering) return; // a question was asked while loading
+    const outgoing = this.store.get("asked");
     const last = this.messages.at(-1);
-    if (asked && asked.session === this.session) this.#takeUp(asked);
-    else if (last?.status === "pending") this.#wait(last);
+    if (outgoing && outgoing.session === this.session) this.#resume(outgoing);
+    else if (last?.status === "pending") this.#awaitAnswer(last);
   }
 
-  async #read() {
+  async #load() {
     if (!this.session) return this.#show([], false);
     try {
       const history = await this.api.history(this.session);
-      this.#show(this.#withCurrent(history.messages.map(read)), history.has_more);
+      this.#show(this.#withCurrent(history.messages.map(fromHistory)), history.has_more);
     } catch (error) {
-      if (error.status !== 404) throw error;
-      this.#show(this.#withCurrent([]), false); // deleted, or never begun
+      if (!(error instanceof Problem) || error.status !== 404) throw error;
+      this.#show(this.#withCurrent([]), false); // deleted, or no question has arrived yet
     }
   }
 
-  /** The past, then what was asked while it was read (which may be in it already). */
+  /**
+   * Append the question asked while the history was loading, unless the history contains it already.
+   *
+   * @param {Message[]} past
+   */
   #withCurrent(past) {
     if (!this.isAnswering) return past;
-    const [asked, answer] = past.slice(-2);
+    const [question, answer] = past.slice(-2);
     const current = this.messages.slice(-2);
-    const isIncluded = asked?.text === current[0].text && answer.status !== "complete";
+    const isIncluded = question?.text === current[0].text && answer.status !== "complete";
     return [...past.slice(0, isIncluded ? -2 : undefined), ...current];
   }
 
-  /** A question that this browser has sent and did not see answered. */
-  #takeUp({ hasFailed, ...asked }) {
-    const [question, stored] = this.messages.slice(-2);
-    const isStored = question?.text === asked.question.message && stored.id !== asked.after;
-    if (isStored && stored.status === "pending") return this.#wait(stored);
-    if (isStored && stored.status !== "failed") return this.store.set("asked", null);
-    const reply = isStored ? stored : this.#add(asked.question);
-    if (isStored || hasFailed) this.#changed(reply, { status: "failed", asked });
-    else this.#deliver(asked, reply);
+  /**
+   * Continue with a question that was sent before this page was loaded.
+   *
+   * @param {Outgoing & {hasFailed?: boolean}} stored
+   */
+  #resume({ hasFailed, ...outgoing }) {
+    const [question, lastReply] = this.messages.slice(-2);
+    const hasArrived = question?.text === outgoing.question.message && lastReply.id !== outgoing.after;
+    if (hasArrived && lastReply.status === "pending") return this.#awaitAnswer(lastReply);
+    if (hasArrived && lastReply.status !== "failed") return this.store.set("asked", null);
+    const reply = hasArrived ? lastReply : this.#add(outgoing.question);
+    if (hasArrived || hasFailed) this.#update(reply, { status: "failed", outgoing });
+    else this.#send(outgoing, reply);
   }
 
-  async older() {
+  /** Load the page of messages before the first one shown. */
+  async loadOlder() {
     const history = await this.api.history(this.session, this.messages[0]?.id);
-    this.#show([...history.messages.map(read), ...this.messages], history.has_more);
+    this.#show([...history.messages.map(fromHistory), ...this.messages], history.has_more);
   }
 
-  // Asking ---------------------------------------------------------------------------------------
+  // Asking --------------------------------------------------------------------------------------
+  /**
+   * @param {string} message
+   * @param {string} passage empty where the question is about none
+   * @param {string | null} pageUrl
+   */
   ask(message, passage, pageUrl) {
     if (this.isAnswering) return;
     if (!this.session) this.store.set("session", uuid());
-    const question = { message: sendable(message), selected_text: sendable(passage) || null, page_url: pageUrl };
+    const question = {
+      message: wellFormed(message),
+      selected_text: wellFormed(passage) || null,
+      page_url: pageUrl,
+    };
     const after = this.messages.at(-1)?.id;
-    const asked = { key: uuid(), session: this.session, after, question };
-    this.#deliver(asked, this.#add(question));
+    const outgoing = { key: uuid(), session: this.session, after, question };
+    this.#send(outgoing, this.#add(question));
   }
 
+  /** @param {Message} reply */
   retry(reply) {
     if (this.isAnswering) return;
     const { text, passage, pageUrl } = this.messages[this.messages.indexOf(reply) - 1];
-    if (reply.asked) this.#deliver(reply.asked, Object.assign(reply, { text: "" }));
-    else this.ask(text, passage, pageUrl);
+    if (reply.outgoing) this.#send(reply.outgoing, Object.assign(reply, { text: "" }));
+    else this.ask(text, passage ?? "", pageUrl ?? null);
   }
 
-  /** Stop the answer that is being written, whoever asked for it. */
+  /** Stop the answer that is being written, whichever tab asked for it. */
   async stop() {
-    const asking = this.#asking;
-    if (!asking || asking.isStopped) return;
-    asking.isStopped = true;
-    for (let tries = 0; tries < STOP_TRIES && this.#asking === asking; tries += 1) {
-      // 404 and 204: the question has not arrived yet.
-      const isStopped = await this.api.stop(this.session).catch((error) => error);
-      if (isStopped === true) return;
-      if (isStopped instanceof Lost) break;
-      await pause(STOP_AGAIN_SECONDS, asking.abort.signal);
+    const run = this.#run;
+    if (!run || run.isStopped) return;
+    run.isStopped = true;
+    for (let attempt = 0; attempt < STOP_ATTEMPTS && this.#run === run; attempt += 1) {
+      // 404 and 204 mean that the question has not arrived yet.
+      const outcome = await this.api.stop(this.session).catch((error) => error);
+      if (outcome === true) return;
+      if (outcome instanceof ConnectionLost) break;
+      await pause(STOP_RETRY_SECONDS, run.abort.signal);
     }
-    asking.abort.abort(); // unreachable: at least this browser waits no longer
+    run.abort.abort(); // the server is unreachable: at least this browser stops waiting
   }
 
-  #add(question) {
-    const { message, selected_text: passage, page_url: pageUrl } = question;
+  /**
+   * Show a question with an empty reply.
+   *
+   * @param {Question} question
+   * @returns {Message} the reply
+   */
+  #add({ message: text, selected_text: passage, page_url: pageUrl }) {
+    /** @type {Message} */
     const reply = { id: null, role: "assistant", text: "", status: "pending" };
-    this.#show([...this.messages, { role: "user", text: message, passage, pageUrl }, reply], this.hasOlder);
+    this.#show([...this.messages, { role: "user", text, passage, pageUrl }, reply], this.hasOlder);
     return reply;
   }
 
-  /** Send the question until its answer is here, refused, or beyond reach. */
-  async #deliver(asked, reply) {
-    this.store.set("asked", asked);
-    Object.assign(reply, { asked, status: "pending", problem: null });
-    await this.#take(reply, (asking) => this.#persistently(asked, reply, asking));
-    if (this.store.get("asked")?.key !== asked.key) return; // another question, or none any more
-    this.store.set("asked", reply.status === "failed" ? { ...asked, hasFailed: true } : null);
+  /**
+   * Send the question until it is answered, refused, or the server stays unreachable.
+   *
+   * @param {Outgoing} outgoing
+   * @param {Message} reply
+   */
+  async #send(outgoing, reply) {
+    this.store.set("asked", outgoing);
+    Object.assign(reply, { outgoing, status: "pending", failure: null });
+    await this.#waitFor(reply, (run) => this.#sendWithRetries(outgoing, reply, run));
+    if (this.store.get("asked")?.key !== outgoing.key) return; // replaced or removed meanwhile
+    this.store.set("asked", reply.status === "failed" ? { ...outgoing, hasFailed: true } : null);
   }
 
-  #wait(reply) {
-    return this.#take(reply, (asking) => this.#watch(this.session, reply, asking));
+  /** @param {Message} reply */
+  #awaitAnswer(reply) {
+    return this.#waitFor(reply, (run) => this.#poll(this.session, reply, run));
   }
 
-  /** Go this way for a reply; however it ends, the next question may be asked then. */
-  async #take(reply, way) {
-    const asking = (this.#asking = { reply, isStopped: false, abort: new AbortController() });
-    this.#changed(reply);
+  /**
+   * Do the work that completes a reply; however it ends, the next question can be asked afterwards.
+   *
+   * @param {Message} reply
+   * @param {(run: Run) => Promise<void>} work
+   */
+  async #waitFor(reply, work) {
+    const run = { reply, isStopped: false, abort: new AbortController() };
+    this.#run = run;
+    this.#update(reply);
     try {
-      await way(asking);
+      await work(run);
     } catch (error) {
       this.#fail(reply, error);
     } finally {
-      if (this.#asking === asking) {
-        this.#asking = null;
-        this.#changed(reply);
+      if (this.#run === run) {
+        this.#run = null;
+        this.#update(reply);
         this.dispatchEvent(new CustomEvent("ended", { detail: reply }));
       }
     }
   }
 
-  async #persistently(asked, reply, asking) {
-    for (const patience of [...PAUSES_SECONDS, null]) {
+  /**
+   * @param {Outgoing} outgoing
+   * @param {Message} reply
+   * @param {Run} run
+   */
+  async #sendWithRetries(outgoing, reply, run) {
+    for (const delay of [...RETRY_DELAYS_SECONDS, null]) {
       try {
-        return await this.#follow(asked, reply, asking);
+        return await this.#stream(outgoing, reply, run);
       } catch (error) {
-        if (error.code === "answer_in_progress") return await this.#watch(asked.session, reply, asking);
-        if (!(error instanceof Lost) || asking.isStopped || patience === null) throw error;
+        if (error instanceof Problem && error.code === "answer_in_progress") {
+          return await this.#poll(outgoing.session, reply, run);
+        }
+        if (!(error instanceof ConnectionLost) || run.isStopped || delay === null) throw error;
+        this.#update(reply, { notice: "reconnecting" });
+        await pause(delay, run.abort.signal);
       }
-      this.#changed(reply, { notice: "reconnecting" });
-      await pause(patience, asking.abort.signal);
     }
   }
 
-  /** Read the answer as it is written. */
-  async #follow(asked, reply, { abort }) {
-    let isFirst = true;
+  /**
+   * Read the answer while it is being written.
+   *
+   * @param {Outgoing} outgoing
+   * @param {Message} reply
+   * @param {Run} run
+   */
+  async #stream({ session, question, key }, reply, { abort }) {
+    let text = ""; // a repeated stream starts from the beginning
+    /** @type {{code?: string, retryable?: boolean}} */
     let problem = {};
-    for await (const event of this.api.ask(asked.session, asked.question, asked.key, abort.signal)) {
-      if (event.type === "start") this.#changed(reply, { id: event.messageId, notice: null });
+    for await (const event of this.api.ask(session, question, key, abort.signal)) {
+      if (event.type === "start") this.#update(reply, { id: event.messageId, notice: null });
       if (event.type === "text-delta") {
-        const said = isFirst ? "" : reply.text; // told from its beginning, also the second time
-        isFirst = false;
-        this.#changed(reply, { text: said + event.delta });
+        text += event.delta;
+        this.#update(reply, { text });
       }
       if (event.type === "finish") {
         const notice = event.finishReason === "length" ? "cutShort" : null;
-        this.#changed(reply, { status: "complete", notice });
+        this.#update(reply, { status: "complete", notice });
       }
-      if (event.type === "abort") this.#changed(reply, { status: "stopped" });
+      if (event.type === "abort") this.#update(reply, { status: "stopped" });
       if (event.type === "data-error") problem = event.data;
       if (event.type === "error") throw new Problem({ ...problem, detail: event.errorText });
     }
   }
 
-  /** Wait for an answer that is being written for someone else: an earlier page, another tab. */
-  async #watch(session, reply, { abort }) {
+  /**
+   * Poll for an answer whose stream went to an earlier page or another tab.
+   *
+   * @param {string} session
+   * @param {Message} reply
+   * @param {Run} run
+   */
+  async #poll(session, reply, { abort }) {
     let failures = 0;
     while (reply.status === "pending") {
-      await pause(LOOK_AGAIN_SECONDS, abort.signal);
+      await pause(POLL_SECONDS, abort.signal);
       abort.signal.throwIfAborted();
       try {
         const { messages } = await this.api.history(session);
-        this.#changed(reply, { ...read(found(messages, reply)), notice: null });
+        this.#update(reply, { ...fromHistory(findReply(messages, reply)), notice: null });
         failures = 0;
       } catch (error) {
-        if (!(error instanceof Lost) || failures >= PAUSES_SECONDS.length) throw error;
-        this.#changed(reply, { notice: "reconnecting" });
-        await pause(PAUSES_SECONDS[(failures += 1) - 1], abort.signal);
+        if (!(error instanceof ConnectionLost) || failures >= RETRY_DELAYS_SECONDS.length) throw error;
+        this.#update(reply, { notice: "reconnecting" });
+        await pause(RETRY_DELAYS_SECONDS[failures], abort.signal);
+        failures += 1;
       }
     }
   }
 
+  /**
+   * @param {Message} reply
+   * @param {unknown} error
+   */
   #fail(reply, error) {
-    const { message: detail, code, retryable, retryAfter } = error;
-    const retryAt = Date.now() + retryAfter * 1000;
-    if (error.name === "AbortError") return this.#changed(reply, { status: "stopped", notice: null });
-    const problem = error instanceof Lost ? { retryable: true } : { detail, code, retryable, retryAt };
-    this.#changed(reply, { status: "failed", problem, notice: null });
-    if (!(error instanceof Lost || error instanceof Problem)) throw error;
+    if (error instanceof Error && error.name === "AbortError") {
+      return this.#update(reply, { status: "stopped", notice: null });
+    }
+    this.#update(reply, { status: "failed", failure: failureOf(error), notice: null });
+    if (!(error instanceof ConnectionLost || error instanceof Problem)) throw error;
   }
 
-  // Afterwards -----------------------------------------------------------------------------------
+  // Afterwards ----------------------------------------------------------------------------------
+  /**
+   * @param {Message} reply
+   * @param {Rating} rating
+   * @param {string} [comment]
+   */
   async rate(reply, rating, comment = "") {
-    await this.api.rate(this.session, reply.id, rating, comment);
-    this.#changed(reply, { feedback: rating || comment ? { rating, comment } : null });
+    await this.api.rate(this.session, /** @type {string} */ (reply.id), rating, comment);
+    this.#update(reply, { feedback: rating || comment ? { rating, comment } : null });
   }
 
-  /** Begin anew; the conversation so far stays with the server. */
-  renew() {
-    if (this.isAnswering) this.api.stop(this.session).catch(() => {}); // nobody will read it
-    this.#forget();
+  /** Start a new conversation; the server keeps the one so far. */
+  startOver() {
+    if (this.isAnswering) this.api.stop(this.session).catch(() => {}); // its answer will not be read
+    this.#reset();
   }
 
-  /** Delete the conversation, here and there. */
+  /** Delete the conversation, on the server and here. */
   async remove() {
     try {
       if (this.session) await this.api.remove(this.session);
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (!(error instanceof Problem) || error.status !== 404) throw error;
     }
-    this.#forget();
+    this.#reset();
   }
 
-  #forget() {
-    this.#asking?.abort.abort();
-    this.#asking = null;
+  #reset() {
+    this.#run?.abort.abort();
+    this.#run = null;
     this.store.set("asked", null);
     this.store.set("session", null);
     this.#show([], false);
   }
 
+  /**
+   * @param {Message[]} messages
+   * @param {boolean} hasOlder
+   */
   #show(messages, hasOlder) {
-    messages.forEach((message, place) => {
-      if (message.role === "assistant") message.isAboutPassage = Boolean(messages[place - 1]?.passage);
+    messages.forEach((message, index) => {
+      if (message.role === "assistant") message.isAboutPassage = Boolean(messages[index - 1]?.passage);
     });
-    Object.assign(this, { messages, hasOlder });
+    this.messages = messages;
+    this.hasOlder = hasOlder;
     this.dispatchEvent(new Event("change"));
   }
 
-  #changed(message, facts = {}) {
-    Object.assign(message, facts);
+  /**
+   * @param {Message} message
+   * @param {Partial<Message>} [changes]
+   */
+  #update(message, changes = {}) {
+    Object.assign(message, changes);
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
   }
 }
 
-/** Text as the server takes it: without halves of letters, and without NUL. */
-function sendable(text) {
+/**
+ * @param {unknown} error
+ * @returns {Failure}
+ */
+function failureOf(error) {
+  if (!(error instanceof Problem)) return { retryable: true };
+  const { message: detail, code, retryable, retryAfter } = error;
+  return { detail, code, retryable, retryAt: Date.now() + retryAfter * 1000 };
+}
+
+/**
+ * Text that the server accepts: no lone surrogates, no NUL.
+ *
+ * @param {string} text
+ */
+function wellFormed(text) {
   return text.toWellFormed().replaceAll("\0", "");
 }
 
-/** A message of the history in our own words. */
-function read(message) {
+/**
+ * @param {HistoryMessage} message
+ * @returns {Message}
+ */
+function fromHistory(message) {
   const { id, role, content: text, status, feedback, correction } = message;
   const { selected_text: passage, page_url: pageUrl } = message;
   return { id, role, text, status, feedback, correction, passage, pageUrl };
 }
 
-/** A reply in the history: by its id, or, while that is not known, as the reply to its question. */
-function found(messages, { id, asked }) {
-  const question = messages.findLast(({ role, content }) => role === "user" && content === asked?.question.message);
-  const reply = messages.findLast((each) => (id ? each.id === id : question && each.reply_to === question.id));
+/**
+ * Find a reply in the history: by its id or, before that is known, as the reply to its question.
+ *
+ * @param {HistoryMessage[]} messages
+ * @param {Message} reply
+ * @returns {HistoryMessage}
+ */
+function findReply(messages, { id, outgoing }) {
+  const text = outgoing?.question.message;
+  const question = messages.findLast(({ role, content }) => role === "user" && content === text);
+  const isReply = (/** @type {HistoryMessage} */ message) =>
+    id ? message.id === id : question && message.reply_to === question.id;
+  const reply = messages.findLast(isReply);
   if (!reply) throw new Problem({ code: "not_found", detail: "" });
   return reply;
 }

@@ -1,12 +1,13 @@
-// `/widget.js`: puts the chat on the page whose <script> this is. The server fills in what it knows.
+// `/widget.js`: puts the chat on the page whose <script> this is. The server fills in its settings.
 {
+  /** @type {any} */
   const server = "SERVER";
-  const script = document.currentScript;
+  const script = /** @type {HTMLScriptElement} */ (document.currentScript);
+  const { origin } = new URL(script.src);
   const start = () =>
-    import(new URL(server.module, script.src))
-      .then((module) => module.mount(script.dataset, server, new URL(script.src).origin))
+    import(origin + server.module)
+      .then((module) => module.mount(script.dataset, server, origin))
       .catch((error) => console.error("The book's chat could not be loaded.", error));
-  // Until the body is there, nothing can be put into it.
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start, { once: true });
 }

@@ -1,45 +1,51 @@
-// A reply's Markdown as nodes that do nothing but show it: no scripts, no styles, no images.
+// A reply's Markdown as inert nodes: no scripts, styles or images.
 
 import purify from "./vendor/dompurify-3.4.18/purify.min.mjs";
 import { Marked } from "./vendor/marked-18.2.1/marked.esm.js";
 
-const TAGS = [
-  "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol",
-  "p", "pre", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
-];
+const TEXT_TAGS = ["a", "br", "code", "del", "em", "strong", "sub", "sup"];
+const BLOCK_TAGS = ["blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "ul"];
+const TABLE_TAGS = ["table", "tbody", "td", "th", "thead", "tr"];
 const ATTRIBUTES = ["align", "href", "start", "title"];
 const SAFE_LINK = /^(?:https?:|mailto:)/i;
 
-// Maths is left as it was written, out of reach of Markdown's stars and underscores.
-const MATHS = /^(?:\$\$[^]+?\$\$|\\\[[^]+?\\\]|\\\([^]+?\\\)|\$(?!\s)(?:\\.|[^$\\\n])+?(?<!\s)\$(?!\d))/;
+// Maths is left as written: Markdown would read its stars and underscores as emphasis.
+const MATHS = /^(?:\$\$[\s\S]+?\$\$|\\\[[\s\S]+?\\\]|\\\([\s\S]+?\\\)|\$(?!\s)(?:\\.|[^$\\\n])+?(?<!\s)\$(?!\d))/;
+
+/** @type {import("marked").TokenizerAndRendererExtension} */
 const maths = {
   name: "maths",
   level: "inline",
   start: (text) => text.match(/\$|\\[[(]/)?.index,
   tokenizer(text) {
-    const found = MATHS.exec(text);
-    return found ? { type: "maths", raw: found[0] } : undefined;
+    const match = MATHS.exec(text);
+    return match ? { type: "maths", raw: match[0] } : undefined;
   },
-  renderer: ({ raw }) => escaped(raw),
+  renderer: ({ raw }) => escapeHtml(raw),
 };
 
 const marked = new Marked({
   gfm: true,
   extensions: [maths],
   renderer: {
-    html: ({ text }) => escaped(text), // shown as it was written
-    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
+    html: ({ text }) => escapeHtml(text), // shown as written
+    image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
   },
 });
 
-// The one policy that pages with trusted types must allow; without it DOMPurify tries its own.
-const policy = (() => {
+// Pages with trusted types must allow this one policy; without it DOMPurify creates one of its own.
+const policy = createPolicy();
+
+/** @returns {any} DOMPurify's types ask for methods that it does not call */
+function createPolicy() {
   try {
-    return window.trustedTypes?.createPolicy("book-chat", { createHTML: (html) => html, createScriptURL: () => "" });
+    const { trustedTypes } = /** @type {any} */ (window);
+    const createHTML = (/** @type {string} */ html) => html;
+    return trustedTypes?.createPolicy("book-chat", { createHTML, createScriptURL: () => "" });
   } catch {
-    return undefined;
+    return undefined; // the page's policy lists other names
   }
-})();
+}
 
 purify.addHook("afterSanitizeAttributes", (node) => {
   if (node.tagName !== "A") return;
@@ -48,26 +54,32 @@ purify.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("rel", "noopener noreferrer nofollow");
 });
 
-function escaped(text) {
-  return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt()};`);
+/** @param {string} text */
+function escapeHtml(text) {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-function parsed(markdown) {
+/** @param {string} markdown */
+function toHtml(markdown) {
   try {
-    return marked.parse(markdown);
+    return marked.parse(markdown, { async: false });
   } catch {
-    return `<p>${escaped(markdown)}</p>`; // nested deeper than the stack
+    return `<p>${escapeHtml(markdown)}</p>`; // nested deeper than the call stack
   }
 }
 
-/** A DocumentFragment. */
-export function rendered(markdown) {
-  return purify.sanitize(parsed(markdown), {
-    ALLOWED_TAGS: TAGS,
+/**
+ * @param {string} markdown
+ * @returns {DocumentFragment}
+ */
+export function renderMarkdown(markdown) {
+  const nodes = purify.sanitize(toHtml(markdown), {
+    ALLOWED_TAGS: [...TEXT_TAGS, ...BLOCK_TAGS, ...TABLE_TAGS],
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
     ...(policy && { TRUSTED_TYPES_POLICY: policy }),
   });
+  return /** @type {DocumentFragment} */ (/** @type {unknown} */ (nodes)); // what the types cannot tell
 }

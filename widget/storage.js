@@ -1,56 +1,97 @@
-// What a reader comes back to. Where the browser keeps nothing for us, it lasts as long as the page.
+// What readers find again after a reload. Where the browser stores nothing, it lasts as long as the page.
 
-class Memory {
+/** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} KeyValueStorage */
+
+/** @implements {KeyValueStorage} */
+class MemoryStorage {
+  /** @type {Map<string, string>} */
   #values = new Map();
-  getItem = (name) => this.#values.get(name) ?? null;
-  setItem = (name, value) => this.#values.set(name, value);
-  removeItem = (name) => this.#values.delete(name);
+
+  /** @param {string} name */
+  getItem(name) {
+    return this.#values.get(name) ?? null;
+  }
+
+  /** @param {string} name @param {string} value */
+  setItem(name, value) {
+    this.#values.set(name, value);
+  }
+
+  /** @param {string} name */
+  removeItem(name) {
+    this.#values.delete(name);
+  }
 }
 
-/** `kind` is localStorage or sessionStorage; access to either may throw. */
-function storageOf(kind) {
+/** @typedef {"localStorage" | "sessionStorage"} StorageKind */
+
+/**
+ * Reading the property may throw, and so may writing.
+ *
+ * @param {StorageKind} kind
+ * @returns {KeyValueStorage}
+ */
+function openStorage(kind) {
   try {
     const storage = window[kind];
     storage.setItem("book-chat", "");
     storage.removeItem("book-chat");
     return storage;
   } catch {
-    return new Memory();
+    return new MemoryStorage();
   }
 }
 
-/** Values under names of one server's own; `onChange` hears of those that other tabs change. */
+/** JSON values in the browser's storage, under keys that hold the server's origin. */
 export class Store {
+  /**
+   * @param {string} origin
+   * @param {StorageKind} [kind]
+   */
   constructor(origin, kind = "localStorage") {
     this.prefix = `book-chat ${origin} `;
-    this.storage = storageOf(kind);
+    this.storage = openStorage(kind);
   }
 
+  /**
+   * @param {string} name
+   * @returns {any} null where nothing is stored
+   */
   get(name) {
     try {
-      return JSON.parse(this.storage.getItem(this.prefix + name));
+      return JSON.parse(this.storage.getItem(this.prefix + name) ?? "null");
     } catch {
       return null;
     }
   }
 
+  /**
+   * @param {string} name
+   * @param {unknown} value null removes it
+   */
   set(name, value) {
     try {
       if (value === null) this.storage.removeItem(this.prefix + name);
       else this.storage.setItem(this.prefix + name, JSON.stringify(value));
     } catch {
-      // Full: the conversation goes on, and is merely not found again after a reload.
+      // Storage is full: the conversation continues, but a reload will not find it.
     }
   }
 
-  onChange(name, heard) {
+  /**
+   * Call back when another tab changes the value.
+   *
+   * @param {string} name
+   * @param {(value: any) => void} callback
+   */
+  onChange(name, callback) {
     addEventListener("storage", (event) => {
-      if (event.key === this.prefix + name) heard(this.get(name));
+      if (event.key === this.prefix + name) callback(this.get(name));
     });
   }
 }
 
-/** A random UUID, also where the page is not served securely and `randomUUID` is missing. */
+/** A random UUID; `crypto.randomUUID` is missing on pages served over plain HTTP. */
 export function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,4 +1,4 @@
-// The interface's words. Another language is another entry; `dir` is the direction it is written in.
+// The interface's texts. To add a language, add an entry; `dir` is its writing direction.
 
 const en = {
   dir: "ltr",
@@ -14,7 +14,7 @@ const en = {
   questionFull: "A question has at most {n} characters.",
   passageCut: "Only the first {n} characters of the passage are sent.",
   aboutPassage: "This answer rests on the selected passage alone.",
-  renew: "New conversation",
+  startOver: "New conversation",
   remove: "Delete my conversation",
   removeQuestion: "Delete this conversation for good?",
   removeYes: "Delete",
@@ -62,7 +62,7 @@ const de = {
   questionFull: "Eine Frage hat höchstens {n} Zeichen.",
   passageCut: "Nur die ersten {n} Zeichen der Stelle werden gesendet.",
   aboutPassage: "Diese Antwort stützt sich allein auf die markierte Stelle.",
-  renew: "Neues Gespräch",
+  startOver: "Neues Gespräch",
   remove: "Mein Gespräch löschen",
   removeQuestion: "Dieses Gespräch endgültig löschen?",
   removeYes: "Löschen",
@@ -110,7 +110,7 @@ const es = {
   questionFull: "Una pregunta tiene como máximo {n} caracteres.",
   passageCut: "Solo se envían los primeros {n} caracteres del pasaje.",
   aboutPassage: "Esta respuesta se basa únicamente en el pasaje seleccionado.",
-  renew: "Nueva conversación",
+  startOver: "Nueva conversación",
   remove: "Borrar mi conversación",
   removeQuestion: "¿Borrar esta conversación para siempre?",
   removeYes: "Borrar",
@@ -158,7 +158,7 @@ const ur = {
   questionFull: "سوال زیادہ سے زیادہ {n} حروف کا ہو سکتا ہے۔",
   passageCut: "عبارت کے صرف پہلے {n} حروف بھیجے جاتے ہیں۔",
   aboutPassage: "یہ جواب صرف منتخب کردہ عبارت پر مبنی ہے۔",
-  renew: "نئی گفتگو",
+  startOver: "نئی گفتگو",
   remove: "میری گفتگو حذف کریں",
   removeQuestion: "کیا یہ گفتگو ہمیشہ کے لیے حذف کی جائے؟",
   removeYes: "حذف کریں",
@@ -192,10 +192,21 @@ const ur = {
   demonstration: "ایک چھوٹا نمونہ ماڈل جواب دے رہا ہے۔ اس کی باتیں اکثر غلط ہوتی ہیں۔",
 };
 
+/**
+ * @typedef {keyof typeof en} Word
+ * @typedef {Record<Word, string> & {code: string}} Words
+ */
+
+/** @type {Record<string, Record<Word, string>>} */
 const languages = { en, de, es, ur };
 
-/** The words of a language (`de`, `de-AT`), English where there are none. */
-export function wordsIn(language) {
+/**
+ * The texts in a language (`de`, `de-AT`), or in English where there are none.
+ *
+ * @param {string} language
+ * @returns {Words}
+ */
+export function wordsFor(language) {
   const code = (language || "en").toLowerCase().split(/[-_]/)[0];
   return Object.hasOwn(languages, code) ? { ...languages[code], code } : { ...en, code: "en" };
 }

@@ -6,9 +6,7 @@ export default {
   url: "http://localhost:3000",
   baseUrl: "/",
   onBrokenLinks: "throw",
-  presets: [
-    ["classic", { docs: { routeBasePath: "/", sidebarPath: undefined }, blog: false, theme: {} }],
-  ],
+  presets: [["classic", { docs: { routeBasePath: "/", sidebarPath: undefined }, blog: false, theme: {} }]],
   scripts: [
     {
       src: `${chat}/widget.js`,

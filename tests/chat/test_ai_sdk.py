@@ -11,12 +11,13 @@ import pytest
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.waiting import eventually
 
-HERE = Path(__file__).parents[1] / "node"
+CHECKOUT = Path(__file__).parents[2]
+CLIENT = CHECKOUT / "tests" / "helpers" / "ai_sdk.mjs"
 NODE = shutil.which("node")
 pytestmark = [
     pytest.mark.skipif(not NODE, reason="node is missing"),
     pytest.mark.skipif(
-        not (HERE / "node_modules" / "ai").is_dir(), reason="the AI SDK is missing (npm ci)"
+        not (CHECKOUT / "node_modules" / "ai").is_dir(), reason="the AI SDK is missing (npm ci)"
     ),
 ]
 FAILED = ["data-error", "error"]
@@ -28,12 +29,11 @@ def begin(request, server, model):
         return subprocess.Popen(
             [
                 NODE,
-                "read.mjs",
+                CLIENT,
                 request.param,
                 server.base_url,
                 json.dumps(body | {"message": message}),
             ],
-            cwd=HERE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -56,12 +56,12 @@ def test_an_answer_becomes_a_message(read, model):
     model.says(Reply("Nodes  compute.\n\nروبوٹ 🤖"))
     session = str(uuid4())
 
-    told = read(session_id=session)
+    result = read(session_id=session)
 
-    assert told["errors"] == []
-    assert told["chunks"][:2] == ["start", "text-start"]
-    assert told["chunks"][-2:] == ["text-end", "finish"]
-    message = told["message"]
+    assert result["errors"] == []
+    assert result["chunks"][:2] == ["start", "text-start"]
+    assert result["chunks"][-2:] == ["text-end", "finish"]
+    message = result["message"]
     assert message["role"] == "assistant"
     (part,) = message["parts"]
     assert (part["type"], part["state"]) == ("text", "done")
@@ -70,7 +70,7 @@ def test_an_answer_becomes_a_message(read, model):
     assert metadata.keys() == {"session_id", "timestamp", "usage"}
     assert metadata["session_id"] == session
     assert metadata["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
-    assert told["states"] > 3  # it grew
+    assert result["states"] > 3  # it grew
 
 
 def test_its_id_is_the_stored_replys(read, client):
@@ -89,21 +89,21 @@ def test_a_stopped_answer_keeps_what_was_said(begin, client, model):
         model.wait_for_requests(1)
         eventually(lambda: client.get(f"/chat/{session}").json()["messages"][1]["content"])
         assert client.post(f"/chat/{session}/stop").status_code == 202
-        told = json.loads(process.communicate(timeout=60)[0])
+        result = json.loads(process.communicate(timeout=60)[0])
 
-    assert told["errors"] == []
-    assert told["chunks"][-2:] == ["text-end", "abort"]
-    assert told["message"]["parts"][0]["text"] == "One two "
+    assert result["errors"] == []
+    assert result["chunks"][-2:] == ["text-end", "abort"]
+    assert result["message"]["parts"][0]["text"] == "One two "
 
 
 def test_a_failure_half_way_is_an_error_with_our_sentence(read, model):
     model.says(Reply("One two three.", cut=2))
 
-    told = read()
+    result = read()
 
-    assert told["chunks"][-2:] == FAILED
-    assert told["errors"] == ["The language model could not answer just now; please try again."]
-    text, data = told["message"]["parts"]
+    assert result["chunks"][-2:] == FAILED
+    assert result["errors"] == ["The language model could not answer just now; please try again."]
+    text, data = result["message"]["parts"]
     assert text["text"] == "One two "
     assert data == {
         "type": "data-error",

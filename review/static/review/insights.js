@@ -1,64 +1,107 @@
-// The charts of the insights: drawn by Chart.js from the figures in the page, in its theme's colours.
+// The charts of the insights page: Chart.js draws the figures in the page, in its theme's colours.
 "use strict";
 {
+  /**
+   * @typedef {(number | null)[]} Figures one for each day
+   * @typedef {import("chart.js").ChartDataset<"bar", Figures>} Bars
+   * @typedef {import("chart.js").ChartDataset<"line", Figures>} Line
+   */
+
+  /** @type {{Chart: typeof import("chart.js").Chart}} */
+  const { Chart } = /** @type {any} */ (window);
   const figures = document.getElementById("chart-figures");
   const data = figures && JSON.parse(figures.textContent);
-  let drawn = [];
+  /** @type {import("chart.js").Chart[]} */
+  let charts = [];
 
+  /** @param {string} name of a CSS variable */
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const bars = (label, values, name) => ({ label, data: values, backgroundColor: colour(name) });
-  const line = (label, values, name, borderDash = []) => ({
-    label, data: values, borderDash, borderWidth: 2, pointRadius: 2, spanGaps: false,
-    borderColor: colour(name), backgroundColor: colour(name),
+
+  /**
+   * @param {string} label
+   * @param {Figures} values
+   * @param {string} variable the colour's CSS variable
+   * @returns {Bars}
+   */
+  const bars = (label, values, variable) => ({ label, data: values, backgroundColor: colour(variable) });
+
+  /**
+   * @param {string} label
+   * @param {Figures} values
+   * @param {string} variable
+   * @param {number[]} [borderDash]
+   * @returns {Line}
+   */
+  const line = (label, values, variable, borderDash = []) => ({
+    label,
+    data: values,
+    borderDash,
+    borderWidth: 2,
+    pointRadius: 2,
+    spanGaps: false,
+    borderColor: colour(variable),
+    backgroundColor: colour(variable),
   });
 
-  function chart(id, type, datasets) {
-    const axis = { ticks: { color: colour("--body-fg") }, grid: { color: colour("--hairline-color") } };
-    const stacked = type === "bar";
-    const marker = stacked ? { boxWidth: 12 } : { boxWidth: 30, boxHeight: 0 }; // a line, dashed as its own
-    drawn.push(new Chart(document.getElementById(id), {
-      type,
-      data: { labels: data.days, datasets },
-      options: {
-        animation: false,
-        maintainAspectRatio: false,
-        interaction: { mode: "index", intersect: false },
-        scales: {
-          x: { ...axis, stacked, ticks: { ...axis.ticks, maxRotation: 0, callback: (day) => data.days[day].slice(5) } },
-          y: { ...axis, stacked, beginAtZero: true, ticks: { ...axis.ticks, precision: stacked ? 0 : undefined } },
-        },
-        plugins: { legend: { position: "bottom", labels: { color: colour("--body-fg"), ...marker } } },
-      },
-    }));
+  /**
+   * @param {string} id of the canvas
+   * @param {"bar" | "line"} type
+   * @param {(Bars | Line)[]} datasets
+   */
+  function drawChart(id, type, datasets) {
+    const canvas = /** @type {HTMLCanvasElement} */ (document.getElementById(id));
+    const options = type === "bar" ? barOptions() : lineOptions();
+    charts.push(new Chart(canvas, { type, data: { labels: data.days, datasets }, options }));
   }
 
-  function draw() {
-    for (const each of drawn) each.destroy();
-    drawn = [];
-    chart("chart-questions", "bar", [
+  const barOptions = () => chartOptions({ stacked: true, precision: 0, marker: { boxWidth: 12 } });
+  // A line's marker is drawn as the line is, dashed or not.
+  const lineOptions = () => chartOptions({ stacked: false, marker: { boxWidth: 30, boxHeight: 0 } });
+
+  /**
+   * @param {{stacked: boolean, precision?: number, marker: {boxWidth: number, boxHeight?: number}}} look
+   * @returns {import("chart.js").ChartOptions}
+   */
+  function chartOptions({ stacked, precision, marker }) {
+    const text = colour("--body-fg");
+    const grid = { color: colour("--hairline-color") };
+    const monthAndDay = (/** @type {string | number} */ index) => data.days[index].slice(5);
+    return {
+      animation: false,
+      maintainAspectRatio: false,
+      interaction: { mode: "index", intersect: false },
+      scales: {
+        x: { grid, stacked, ticks: { color: text, maxRotation: 0, callback: monthAndDay } },
+        y: { grid, stacked, beginAtZero: true, ticks: { color: text, precision } },
+      },
+      plugins: { legend: { position: "bottom", labels: { color: text, ...marker } } },
+    };
+  }
+
+  function drawAll() {
+    for (const chart of charts) chart.destroy();
+    charts = [];
+    drawChart("chart-questions", "bar", [
       bars("answered", data.answered, "--answered"),
       bars("stopped", data.stopped, "--stopped"),
       bars("failed", data.failed, "--failed"),
     ]);
-    chart("chart-times", "line", [
+    drawChart("chart-times", "line", [
       line("first token, median", data.first_token_p50, "--answered"),
       line("95 %", data.first_token_p95, "--answered", [4, 4]),
       line("whole answer, median", data.duration_p50, "--second"),
       line("95 %", data.duration_p95, "--second", [4, 4]),
     ]);
-    chart("chart-tokens", "bar", [
+    drawChart("chart-tokens", "bar", [
       bars("in", data.prompt_tokens, "--answered"),
       bars("out", data.completion_tokens, "--second"),
     ]);
-    chart("chart-thumbs", "bar", [
-      bars("up", data.thumbs_up, "--up"),
-      bars("down", data.thumbs_down, "--failed"),
-    ]);
+    drawChart("chart-thumbs", "bar", [bars("up", data.thumbs_up, "--up"), bars("down", data.thumbs_down, "--failed")]);
   }
 
   if (data) {
-    draw();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    drawAll();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+    new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 }

@@ -1,0 +1,423 @@
+// The reader's chat, as a panel on a book's pages or as a page of its own.
+
+import { Api, ConnectionLost } from "./api.js";
+import { Conversation } from "./conversation.js";
+import { el, iconButton } from "./dom.js";
+import { shortcutMatcher } from "./keys.js";
+import { createLayout } from "./layout.js";
+import { MessageView } from "./message.js";
+import { createAskButton, selectedText } from "./selection.js";
+import { Store } from "./storage.js";
+import { createStyleSheet } from "./style.js";
+import { wordsFor } from "./words.js";
+
+/**
+ * @import { Message } from "./conversation.js"
+ * @import { ServerInfo, Settings } from "./layout.js"
+ * @import { Word } from "./words.js"
+ */
+
+const NARROW = matchMedia("(max-width: 30rem)");
+const NEAR_END_PX = 80;
+const PAGE_URL_MAX_CHARS = 2048;
+
+export class Chat {
+  /** @type {Map<Message, MessageView>} */
+  #views = new Map();
+  /** @type {Set<Message>} changed since they were last drawn */
+  #dirty = new Set();
+  #passage = "";
+  #isLoaded = false;
+
+  /**
+   * @param {HTMLElement} host the <book-chat> element
+   * @param {Settings} settings
+   * @param {ServerInfo} server
+   * @param {string} origin the server's
+   */
+  constructor(host, settings, server, origin) {
+    this.host = host;
+    this.settings = settings;
+    this.server = server;
+    this.isPage = settings.mode === "page";
+    this.words = wordsFor(settings.lang || document.documentElement.lang || navigator.language);
+    this.conversation = new Conversation(new Api(origin), new Store(origin));
+    this.tab = new Store(origin, "sessionStorage");
+    this.layout = createLayout(this.words, settings, server);
+    this.input = this.layout.composer.input;
+    this.root = host.attachShadow({ mode: "open" });
+    this.#attach();
+    this.#listen();
+    // On a phone the panel would cover the page that the reader has just turned to.
+    const wasOpen = this.tab.get("open") && !NARROW.matches;
+    if (this.isPage || wasOpen) this.open({ focus: this.isPage });
+  }
+
+  #attach() {
+    const { host, settings, words, layout } = this;
+    host.lang = words.code;
+    host.dir = words.dir;
+    host.className = this.isPage ? "page" : settings.position === "left" ? "left" : "right";
+    if (settings.theme) host.style.setProperty("color-scheme", settings.theme);
+    const { accent } = settings;
+    if (accent && CSS.supports("color", accent)) host.style.setProperty("--accent", accent);
+    this.root.adoptedStyleSheets = [createStyleSheet()];
+    this.root.append(layout.panel);
+    if (this.isPage) return;
+    layout.panel.before(layout.opener);
+    layout.panel.after(createAskButton(words, (text) => this.askAbout(text)));
+  }
+
+  // Events --------------------------------------------------------------------------------------
+  #listen() {
+    this.#listenToConversation();
+    this.#listenToPanel();
+    if (!this.isPage) this.#listenToPage();
+  }
+
+  #listenToConversation() {
+    const { conversation } = this;
+    conversation.addEventListener("change", () => this.#drawMessages());
+    conversation.addEventListener("message", (event) => {
+      this.#scheduleDraw(/** @type {CustomEvent<Message>} */ (event).detail);
+    });
+    conversation.addEventListener("ended", (event) => {
+      this.#announceEnd(/** @type {CustomEvent<Message>} */ (event).detail);
+    });
+  }
+
+  #listenToPanel() {
+    const { panel, opener, header, log, confirmation, composer } = this.layout;
+    // What is typed here must not trigger the page's shortcuts.
+    for (const type of ["keydown", "keypress", "keyup"]) {
+      this.root.addEventListener(type, (event) => event.stopPropagation());
+    }
+    opener.onclick = () => this.toggle();
+    header.startOver.onclick = () => this.#startOver();
+    header.remove.onclick = () => this.#showConfirmation(true);
+    header.close.onclick = () => this.close();
+    log.older.onclick = () => this.#loadOlder();
+    confirmation.yes.onclick = () => this.#remove();
+    confirmation.no.onclick = () => this.#showConfirmation(false);
+    composer.stop.onclick = () => this.conversation.stop();
+    composer.form.onsubmit = (event) => this.#submit(event);
+    this.input.onkeydown = (event) => this.#onInputKey(event);
+    this.input.oninput = () => {
+      this.#fitInput();
+      this.#warnWhenFull();
+    };
+    panel.onkeydown = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape" && !event.isComposing) this.#escape();
+    };
+    panel.oncancel = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.close();
+    };
+  }
+
+  #listenToPage() {
+    const isShortcut = shortcutMatcher(this.settings.shortcut ?? "Alt+Shift+A");
+    const onKey = (/** @type {Event} */ event) => {
+      if (!isShortcut(/** @type {KeyboardEvent} */ (event))) return;
+      event.preventDefault();
+      this.#onShortcut();
+    };
+    document.addEventListener("keydown", onKey);
+    this.root.addEventListener("keydown", onKey);
+    NARROW.addEventListener("change", () => this.#onWidthChange());
+    // The browser shows the page from its back/forward cache. Another page may have continued the
+    // conversation, and not every browser then delivers the storage events.
+    addEventListener("pageshow", ({ persisted }) => {
+      if (persisted && this.#isLoaded) this.#load();
+    });
+  }
+
+  #escape() {
+    if (this.layout.confirmation.element.hidden) this.close();
+    else this.#showConfirmation(false);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onInputKey(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this.layout.composer.form.requestSubmit();
+  }
+
+  /** As high as its text, up to the limit that the style sets. */
+  #fitInput() {
+    this.input.style.setProperty("height", "auto");
+    this.input.style.setProperty("height", `${this.input.scrollHeight + 2}px`);
+  }
+
+  /** The browser silently cuts what is pasted beyond the limit. */
+  #warnWhenFull() {
+    const max = this.server.messageChars;
+    if (this.input.value.length >= max) this.#announceNumber("questionFull", max);
+  }
+
+  /** With a passage selected, ask about it; otherwise open or close. */
+  #onShortcut() {
+    const text = selectedText();
+    if (text) this.askAbout(text);
+    else this.toggle();
+  }
+
+  // Opening and closing -------------------------------------------------------------------------
+  get isOpen() {
+    const { panel } = this.layout;
+    return panel instanceof HTMLDialogElement ? panel.open : true;
+  }
+
+  toggle() {
+    if (this.isOpen) this.close();
+    else this.open({ focus: true });
+  }
+
+  /** @param {{focus: boolean}} options */
+  async open({ focus }) {
+    if (!this.isOpen) this.#showPanel();
+    this.layout.opener.setAttribute("aria-expanded", "true");
+    this.tab.set("open", true);
+    if (focus) this.focusInput();
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    this.#drawMessages();
+    await this.#load();
+  }
+
+  async #load() {
+    try {
+      await this.conversation.open();
+    } catch (error) {
+      this.#isLoaded = false; // try again when it is opened the next time
+      this.announceError(error, "unreadable");
+    }
+  }
+
+  /** Narrow windows show nothing but the panel; elsewhere the page stays usable beside it. */
+  #showPanel() {
+    const { panel } = this.layout;
+    if (!(panel instanceof HTMLDialogElement)) return;
+    if (panel.open) panel.close();
+    if (NARROW.matches) panel.showModal();
+    else panel.open = true; // unlike `show()`, does not take the focus away from the page
+    this.#scrollToEnd();
+  }
+
+  #onWidthChange() {
+    if (!this.isOpen) return;
+    const hadFocus = this.root.activeElement !== null;
+    this.#showPanel();
+    if (hadFocus) this.focusInput();
+  }
+
+  close() {
+    const { panel, opener } = this.layout;
+    if (!(panel instanceof HTMLDialogElement)) return;
+    panel.close();
+    opener.setAttribute("aria-expanded", "false");
+    this.tab.set("open", null);
+    opener.focus();
+  }
+
+  focusInput() {
+    this.input.focus();
+  }
+
+  // Asking --------------------------------------------------------------------------------------
+  /**
+   * Open with a passage for the reader to ask about.
+   *
+   * @param {string} text
+   */
+  askAbout(text) {
+    const max = this.server.passageChars;
+    const characters = Array.from(text);
+    const isTooLong = characters.length > max;
+    this.#setPassage(isTooLong ? characters.slice(0, max).join("") : text);
+    if (isTooLong) this.#announceNumber("passageCut", max);
+    this.open({ focus: true });
+  }
+
+  /** @param {string} text */
+  #setPassage(text) {
+    const { chip } = this.layout.composer;
+    this.#passage = text;
+    chip.hidden = !text;
+    if (!text) return chip.replaceChildren();
+    const quote = el("blockquote", { dir: "auto", "aria-label": this.words.passage }, text);
+    const remove = iconButton("close", this.words.removePassage, () => {
+      this.#setPassage("");
+      this.focusInput();
+    });
+    chip.replaceChildren(quote, remove);
+  }
+
+  /** @param {Event} event */
+  #submit(event) {
+    event.preventDefault();
+    const text = this.input.value.trim();
+    if (!text || this.conversation.isAnswering) return;
+    this.input.value = "";
+    this.#fitInput();
+    this.#ask(text);
+  }
+
+  /** @param {string} text */
+  #ask(text) {
+    this.layout.status.textContent = "";
+    this.conversation.ask(text, this.#passage, pageUrl());
+    this.#setPassage("");
+    this.focusInput();
+    this.#scrollToEnd();
+  }
+
+  async #loadOlder() {
+    const { scroller, older } = this.layout.log;
+    const distanceFromEnd = scroller.scrollHeight - scroller.scrollTop;
+    try {
+      await this.conversation.loadOlder();
+      scroller.scrollTop = scroller.scrollHeight - distanceFromEnd; // keep the reader's place
+      if (older.hidden) scroller.focus();
+    } catch (error) {
+      this.announceError(error, "unreadable");
+    }
+  }
+
+  #startOver() {
+    this.conversation.startOver();
+    this.#setPassage("");
+    this.layout.status.textContent = "";
+    this.focusInput();
+  }
+
+  /** @param {boolean} isShown */
+  #showConfirmation(isShown) {
+    const { element, no } = this.layout.confirmation;
+    element.hidden = !isShown;
+    if (isShown) no.focus();
+    else this.focusInput();
+  }
+
+  async #remove() {
+    this.#showConfirmation(false);
+    try {
+      await this.conversation.remove();
+      this.announce("removed");
+    } catch (error) {
+      this.announceError(error, "lost");
+    }
+  }
+
+  // Drawing -------------------------------------------------------------------------------------
+  #drawMessages() {
+    const { conversation } = this;
+    const { list, older, greeting } = this.layout.log;
+    const views = new Map();
+    for (const message of conversation.messages) {
+      views.set(message, this.#views.get(message) ?? new MessageView(message, this));
+    }
+    const wasAtEnd = this.#isAtEnd();
+    this.#views = views;
+    list.replaceChildren(...[...views.values()].map((view) => view.element));
+    older.hidden = !conversation.hasOlder;
+    greeting.hidden = !conversation.isEmpty;
+    if (conversation.isEmpty) this.#drawSuggestions();
+    this.#drawSendButton();
+    if (wasAtEnd) this.#scrollToEnd();
+  }
+
+  #drawSuggestions() {
+    const texts = (this.settings.suggestions ?? "").split("|").map((text) => text.trim());
+    const buttons = texts.filter(Boolean).map((text) => {
+      const onclick = () => this.#ask(text);
+      return el("button", { type: "button", dir: "auto", onclick }, text);
+    });
+    this.layout.log.suggestions.replaceChildren(...buttons);
+  }
+
+  /**
+   * Draw a message in the next frame, however many tokens arrive until then.
+   *
+   * @param {Message} message
+   */
+  #scheduleDraw(message) {
+    if (message.text && message.status === "pending" && !message.isAnnounced) {
+      message.isAnnounced = true;
+      this.announce("started", { isQuiet: true });
+    }
+    if (this.#dirty.size === 0) requestAnimationFrame(() => this.#drawDirty());
+    this.#dirty.add(message);
+  }
+
+  #drawDirty() {
+    const wasAtEnd = this.#isAtEnd();
+    const dirty = this.#dirty;
+    this.#dirty = new Set(); // before drawing: an error must not prevent the next draw
+    for (const message of dirty) this.#views.get(message)?.draw();
+    this.#drawSendButton();
+    if (wasAtEnd) this.#scrollToEnd();
+  }
+
+  #drawSendButton() {
+    const { send, stop } = this.layout.composer;
+    const { isAnswering } = this.conversation;
+    const hadFocus = this.root.activeElement === stop;
+    send.hidden = isAnswering;
+    stop.hidden = !isAnswering;
+    if (hadFocus && !isAnswering) this.focusInput();
+  }
+
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.layout.log.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  #scrollToEnd() {
+    const { scroller } = this.layout.log;
+    scroller.scrollTop = scroller.scrollHeight;
+  }
+
+  // Status line ---------------------------------------------------------------------------------
+  /**
+   * @param {string} message a key of words.js, or a sentence
+   * @param {{isQuiet?: boolean}} [options] quiet: for screen readers only
+   */
+  announce(message, { isQuiet = false } = {}) {
+    const { status } = this.layout;
+    status.textContent = this.words[/** @type {Word} */ (message)] ?? message;
+    status.classList.toggle("hidden", isQuiet);
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {Word} whenLost what to say when the server could not be reached
+   */
+  announceError(error, whenLost) {
+    const isSentence = error instanceof Error && !(error instanceof ConnectionLost) && error.message;
+    this.announce(isSentence ? error.message : whenLost);
+  }
+
+  /**
+   * @param {Word} word
+   * @param {number} number
+   */
+  #announceNumber(word, number) {
+    this.announce(this.words[word].replace("{n}", number.toLocaleString(this.words.code)));
+  }
+
+  /** @param {Message} reply */
+  #announceEnd({ status, failure }) {
+    const isQuiet = true;
+    if (status === "complete") return this.announce("finished", { isQuiet });
+    if (status === "stopped") return this.announce("stopped", { isQuiet });
+    this.announce(failure ? failure.detail || "lost" : "failed", { isQuiet });
+  }
+}
+
+/** The address of the page, where the API accepts it. */
+function pageUrl() {
+  const { href } = location;
+  return /^https?:/.test(href) && href.length <= PAGE_URL_MAX_CHARS ? href : null;
+}
