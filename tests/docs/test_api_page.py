@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chat.problems import PROBLEMS
+from chat.api.problems import PROBLEMS
 from tests.docs.pages import table_under, text_of
 from tests.helpers.scripted_model import Reply
 

@@ -15,7 +15,9 @@ NAME = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b")  # SECRET_KEY, POSTGRES_PASSWORD
 ASSIGNED = re.compile(r"(?<![\w-])([A-Z][A-Z_]+)=(?=\S)")  # PORT=8001, ARGS="-k cors"
 # In backquotes: a path, and a module with its package in front.
 FILE = re.compile(r"`([\w.-]+(?:/[\w.-]*)*)`")
-MODULE = re.compile(r"`((?:chatbackend|chat|llm|review|embedded|examples|benchmarks)(?:\.(?![EW]\d)\w+)+)`")
+MODULE = re.compile(
+    r"`((?:chatbackend|chat|llm|review|embedded|examples|benchmarks)(?:\.(?![EW]\d)\w+)+)`"
+)
 KINDS = (".md", ".py", ".js", ".yaml", ".sql", ".ini", ".conf", ".toml", ".txt")
 # Made while the project runs, or a file of somebody's book.
 NOT_OURS = re.compile(
@@ -30,10 +32,13 @@ def targets() -> set[str]:
 
 
 def variables() -> set[str]:
-    """What may be set beside the settings: for make, compose, the set-up and PostgreSQL."""
+    """What may be set beside the settings: for make, compose, the set-up, PostgreSQL and psql; and
+    what `chatbackend.settings` makes of the settings.
+    """
     makefile, compose = text_of("Makefile"), text_of("compose.yaml")
     found = re.findall(r"\$[({]([A-Z_]+)[)}:]", makefile + compose)
-    return {*found, "PYTHON", "PGOPTIONS", "ON_ERROR_STOP"}
+    made = re.findall(r"^([A-Z_]+) =", text_of("chatbackend/settings.py"), re.MULTILINE)
+    return {*found, *made, "PYTHON", "PGOPTIONS", "ON_ERROR_STOP"}
 
 
 def test_the_readme_is_an_introduction():
