@@ -1,4 +1,4 @@
-# Each target is a few plain commands; README lists them.
+# Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
 .PHONY: help run test faults bench bench-review screenshots docusaurus scaled lint format lock
@@ -45,7 +45,7 @@ bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long
 bench-review: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
 	$(BIN)/python -m benchmarks.review $(ARGS)
 
-screenshots: .venv/.installed ## Take the README's pictures anew, into docs/screenshots
+screenshots: .venv/.installed ## Take the pictures in docs/screenshots anew
 	$(BIN)/python -m pytest tests/screenshots.py
 
 docusaurus: .venv/.installed ## Build the example book with npm, serve it on port 3000 and read it in Chromium

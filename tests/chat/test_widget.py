@@ -117,7 +117,7 @@ def test_vendored_libraries_carry_version_and_licence():
         *(CHECKOUT / "widget" / "vendor").iterdir(),
         *(CHECKOUT / "review" / "static" / "review" / "vendor").iterdir(),
     ]
-    readme = (CHECKOUT / "README.md").read_text().lower()
+    dependencies = (CHECKOUT / "CONTRIBUTING.md").read_text().lower()
 
     assert len(folders) == 3
     for folder in folders:
@@ -125,7 +125,7 @@ def test_vendored_libraries_carry_version_and_licence():
         (script,) = (file for file in folder.iterdir() if file.suffix in (".js", ".mjs"))
         assert version in script.read_text()[:300]
         assert list(folder.glob("LICENSE*"))
-        assert f"{name} {version}" in readme
+        assert f"{name} {version}" in dependencies
 
 
 # Asking about a passage ---------------------------------------------------------------------
