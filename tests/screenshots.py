@@ -1,4 +1,4 @@
-"""The pictures of the documentation (`make screenshots`): pages of staff and readers, made up."""
+"""The pictures in docs/screenshots (`make screenshots`): pages of staff and readers, made up."""
 
 import pytest
 from django.contrib.auth.models import User
