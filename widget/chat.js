@@ -6,6 +6,7 @@ import { el, iconButton } from "./dom.js";
 import { shortcutMatcher } from "./keys.js";
 import { createLayout } from "./layout.js";
 import { MessageView } from "./message.js";
+import { listen, listenAgain } from "./page-events.js";
 import { createAskButton, selectedText } from "./selection.js";
 import { Store } from "./storage.js";
 import { createStyleSheet } from "./style.js";
@@ -28,6 +29,11 @@ export class Chat {
   #dirty = new Set();
   #passage = "";
   #isLoaded = false;
+  /** @type {HTMLElement | null} until the end of the task in which it loses the focus */
+  #focused = null;
+  /** @type {{scrollTop: number, focused: HTMLElement | null} | null} what the browser forgets on removal */
+  #beforeRemoval = null;
+  #scrollTop = 0;
 
   /**
    * @param {HTMLElement} host the <book-chat> element
@@ -61,17 +67,51 @@ export class Chat {
     if (settings.theme) host.style.setProperty("color-scheme", settings.theme);
     const { accent } = settings;
     if (accent && CSS.supports("color", accent)) host.style.setProperty("--accent", accent);
-    this.root.adoptedStyleSheets = [createStyleSheet()];
+    this.#adoptStyle();
     this.root.append(layout.panel);
     if (this.isPage) return;
     layout.panel.before(layout.opener);
     layout.panel.after(createAskButton(words, (text) => this.askAbout(text)));
   }
 
+  #adoptStyle() {
+    this.root.adoptedStyleSheets = [createStyleSheet()];
+  }
+
+  // Leaving the page and coming back ------------------------------------------------------------
+  /** The host element was taken out of the page. */
+  onRemoval() {
+    this.#beforeRemoval ??= { scrollTop: this.#scrollTop, focused: this.#focused };
+  }
+
+  /** The host element is in the page again. */
+  onReturn() {
+    if (!this.#beforeRemoval) return;
+    const { scrollTop, focused } = this.#beforeRemoval;
+    this.#beforeRemoval = null;
+    this.#restoreListeners();
+    this.#adoptStyle(); // another document, where it may have been meanwhile, drops it
+    if (!this.isPage && this.isOpen) this.#showPanel(); // it may have been modal
+    this.layout.log.scroller.scrollTop = scrollTop;
+    const isFree = !document.activeElement || document.activeElement === document.body;
+    if (isFree || this.root.activeElement) focused?.focus({ preventScroll: true });
+  }
+
+  /** `document.open()` removes every listener in the document, even in shadow trees. */
+  #restoreListeners() {
+    if (this.layout.panel.onkeydown) return;
+    listenAgain();
+    this.#listenToPanel();
+    this.#views.clear();
+    this.#drawMessages();
+    this.#setPassage(this.#passage);
+  }
+
   // Events --------------------------------------------------------------------------------------
   #listen() {
     this.#listenToConversation();
     this.#listenToPanel();
+    this.#listenToRoot();
     if (!this.isPage) this.#listenToPage();
   }
 
@@ -88,10 +128,6 @@ export class Chat {
 
   #listenToPanel() {
     const { panel, opener, header, log, confirmation, composer } = this.layout;
-    // What is typed here must not trigger the page's shortcuts.
-    for (const type of ["keydown", "keypress", "keyup"]) {
-      this.root.addEventListener(type, (event) => event.stopPropagation());
-    }
     opener.onclick = () => this.toggle();
     header.startOver.onclick = () => this.#startOver();
     header.remove.onclick = () => this.#showConfirmation(true);
@@ -115,6 +151,26 @@ export class Chat {
     };
   }
 
+  #listenToRoot() {
+    // What is typed here must not trigger the page's shortcuts.
+    for (const type of ["keydown", "keypress", "keyup"]) {
+      listen(this.root, type, (event) => event.stopPropagation());
+    }
+    // An element that is removed has lost its focus and scroll position by the time it learns of it.
+    listen(this.root, "focusin", ({ target }) => {
+      this.#focused = target;
+    });
+    listen(this.root, "focusout", ({ target }) => {
+      queueMicrotask(() => {
+        if (this.#focused === target) this.#focused = null;
+      });
+    });
+    const { scroller } = this.layout.log;
+    listen(scroller, "scroll", () => {
+      if (this.host.isConnected) this.#scrollTop = scroller.scrollTop;
+    });
+  }
+
   #listenToPage() {
     const isShortcut = shortcutMatcher(this.settings.shortcut ?? "Alt+Shift+A");
     const onKey = (/** @type {Event} */ event) => {
@@ -122,12 +178,12 @@ export class Chat {
       event.preventDefault();
       this.#onShortcut();
     };
-    document.addEventListener("keydown", onKey);
-    this.root.addEventListener("keydown", onKey);
+    listen(document, "keydown", onKey);
+    listen(this.root, "keydown", onKey);
     NARROW.addEventListener("change", () => this.#onWidthChange());
     // The browser shows the page from its back/forward cache. Another page may have continued the
     // conversation, and not every browser then delivers the storage events.
-    addEventListener("pageshow", ({ persisted }) => {
+    listen(window, "pageshow", ({ persisted }) => {
       if (persisted && this.#isLoaded) this.#load();
     });
   }

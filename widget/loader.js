@@ -1,13 +1,54 @@
-// `/widget.js`: puts the chat on the page whose <script> this is. The server fills in its settings.
+// `/widget.js`: puts the chat on the page that loads it. The server fills in its settings.
 {
   /** @type {any} */
   const server = "SERVER";
-  const script = /** @type {HTMLScriptElement} */ (document.currentScript);
-  const { origin } = new URL(script.src);
-  const start = () =>
-    import(origin + server.module)
-      .then((module) => module.mount(script.dataset, server, origin))
-      .catch((error) => console.error("The book's chat could not be loaded.", error));
-  if (document.body) start();
-  else document.addEventListener("DOMContentLoaded", start, { once: true });
+  const PATH = "/widget.js";
+  const current = document.currentScript instanceof HTMLScriptElement ? document.currentScript : null;
+  const stack = new Error().stack ?? "";
+
+  /** @param {string} url */
+  const isLoader = (url) => URL.canParse(url) && new URL(url).pathname === PATH;
+
+  /**
+   * Where this script may come from, the most certain first. Modules have no `currentScript`, and
+   * neither has a text that is evaluated, whose address is not even in the stack.
+   */
+  const addresses = () => {
+    const tags = [...document.scripts].map(({ src }) => src);
+    const requests = performance.getEntriesByType("resource").map(({ name }) => name);
+    const own = [current?.src ?? "", ...(stack.match(/https?:[^\s()]+?(?=:\d+:\d+)/g) ?? [])];
+    const renamed = current?.src ? [current.src] : []; // a proxy may serve it under another name
+    return [...[...own, ...tags, ...requests.reverse()].filter(isLoader), ...renamed];
+  };
+
+  /** @param {string} origin */
+  const settingsFor = (origin) => {
+    if (current?.src.startsWith(`${origin}/`)) return current.dataset;
+    return [...document.scripts].find(({ src }) => isLoader(src) && new URL(src).origin === origin)?.dataset ?? {};
+  };
+
+  const start = async () => {
+    let failure;
+    for (const origin of new Set(addresses().map((address) => new URL(address).origin))) {
+      try {
+        const { mount } = await import(origin + server.module);
+        return mount(settingsFor(origin), server, origin);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    console.error("The book's chat could not be loaded.", failure);
+  };
+
+  /** @returns {Promise<unknown> | undefined} */
+  const untilThereIsABody = () => {
+    if (document.body) return;
+    return new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
+  };
+
+  // Of several script tags the first one counts, whichever module arrives first.
+  const key = Symbol.for("book-chat");
+  /** @type {Record<symbol, Promise<unknown>>} */
+  const page = /** @type {any} */ (window);
+  page[key] = Promise.resolve(page[key]).then(untilThereIsABody).then(start);
 }

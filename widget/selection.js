@@ -1,6 +1,7 @@
 // "Ask about this": a button beside what the reader selects on the page.
 
 import { el } from "./dom.js";
+import { listen } from "./page-events.js";
 
 /** @import { Words } from "./words.js" */
 
@@ -45,15 +46,15 @@ export function createAskButton(words, onAsk) {
     hide();
   };
 
-  document.addEventListener("selectionchange", () => {
+  listen(document, "selectionchange", () => {
     clearTimeout(timer);
     timer = setTimeout(update, SETTLED_MS);
   });
-  addEventListener("scroll", hide, { passive: true, capture: true });
-  addEventListener("resize", hide);
+  listen(window, "scroll", hide, { passive: true, capture: true });
+  listen(window, "resize", hide);
   // Pressing the button must not clear the selection before it is read.
-  button.addEventListener("pointerdown", (event) => event.preventDefault());
-  button.addEventListener("click", ask);
+  listen(button, "pointerdown", (event) => event.preventDefault());
+  listen(button, "click", ask);
   return button;
 }
 

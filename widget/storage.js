@@ -1,5 +1,7 @@
 // What readers find again after a reload. Where the browser stores nothing, it lasts as long as the page.
 
+import { listen } from "./page-events.js";
+
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} KeyValueStorage */
 
 /** @implements {KeyValueStorage} */
@@ -85,7 +87,7 @@ export class Store {
    * @param {(value: any) => void} callback
    */
   onChange(name, callback) {
-    addEventListener("storage", (event) => {
+    listen(window, "storage", (/** @type {StorageEvent} */ event) => {
       if (event.key === this.prefix + name) callback(this.get(name));
     });
   }
