@@ -10,7 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from chat.models import ChatSession, Message, uuid7
+from chat.ids import uuid7
+from chat.models import ChatSession, Message
 from review import export
 
 pytestmark = pytest.mark.django_db

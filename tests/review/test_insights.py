@@ -14,7 +14,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat.models import ChatSession, Message, uuid7
+from chat.ids import uuid7
+from chat.models import ChatSession, Message
 from review.admin import reading
 from review.insights import Percentiles, insights
 
