@@ -1,4 +1,4 @@
-"""Staff find what they look for however its letters are encoded: sessions, messages, users, groups."""
+"""Staff find sessions, messages, users and groups however the letters of a word are encoded."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ SPELLINGS = {
     "case of decomposed letters": (unicodedata.normalize("NFD", "MÜLLER"), "müller"),
     "sharp s": ("STRASSE", "Straße"),
     "final sigma": ("ΛΌΓΟΣ", "λόγος"),
-    "full-width letters": ("ＲＯＳ２", "ros2"),
+    "full-width letters": ("\uff32\uff2f\uff33\uff12", "ros2"),
     "half-width katakana": ("ﾛﾎﾞｯﾄ", "ロボット"),
     "ligature": ("ﬁlter", "filter"),
     "superscript": ("robot²", "robot2"),
@@ -38,7 +38,7 @@ SPELLINGS = {
     "tatweel": ("روبـــوٹ", "روبوٹ"),
     "soft hyphen": ("Kinema\u00adtik", "Kinematik"),
     "zero-width space": ("Kinema\u200btik", "Kinematik"),
-    "zero-width joiner": ("می\u200cخواهم", "میخواهم"),
+    "zero-width joiner": ("\u0646\u06cc\u200c\u062a", "\u0646\u06cc\u062a"),
     "byte-order mark": ("\ufeffKinematik", "Kinematik"),
     "direction mark": ("روبوٹ\u200f", "روبوٹ"),
     "variation selector": ("Kinematik\ufe0f", "Kinematik"),
