@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
-from django.db.models import Exists, Func, OuterRef, Q
+from django.db.models import Exists, Func, OuterRef, Q, Value
 from django.utils import timezone
 
 from chat.ids import ids_around, time_ordered_id
@@ -16,11 +16,27 @@ from chat.ids import ids_around, time_ordered_id
 SEARCHED_AT_ONCE = 10_000
 
 
+@models.CharField.register_lookup
+@models.TextField.register_lookup
+class Folded(models.Transform):
+    """Text as searches compare it: whatever its case and however Unicode lets one write it.
+
+    Composed and decomposed letters, full-width letters, ligatures, hyphens and quotation marks of
+    each kind are one, and invisible characters none (migration 0006). As a lookup
+    (`name__folded__contains`) it folds both sides.
+    """
+
+    lookup_name = "folded"
+    function = "chat_search_text"
+    bilateral = True
+    output_field = models.TextField()
+
+
 class Words(Func):
     """The search column `chat_message.words`, of the table that the given field is of.
 
-    PostgreSQL makes it from the content (migration 0004). It is no field of the model, so that no
-    query carries it along.
+    A trigger fills it from the folded content (migration 0006). It is no field of the model, so
+    that no query carries it along.
     """
 
     output_field = SearchVectorField()
@@ -152,8 +168,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.questions().filter(Q(page_url=page) | Q(page_url__startswith=f"{page}#"))
 
     def about(self, words: str) -> Self:
-        """Messages that say so, in the syntax of web searches: words, "phrases", -not, or."""
-        query = SearchQuery(words, config="english", search_type="websearch")
+        """Messages that contain this, in the syntax of web searches: words, "phrases", -not, or."""
+        query = SearchQuery(Folded(Value(words)), config="english", search_type="websearch")
         return self.alias(words=Words("id")).filter(words=query)
 
     def finished(self) -> Self:

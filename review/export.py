@@ -76,7 +76,10 @@ def _inert(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
+# Each with what comes before the first row. Excel takes a file without the mark for the machine's
+# old 8-bit encoding.
+BYTE_ORDER_MARK = "\ufeff"
 FORMATS: dict[str, tuple[str, Callable[[list[Row]], str]]] = {
     "jsonl": ("", jsonl),
-    "csv": (",".join(COLUMNS) + "\r\n", as_csv),
-}  # each with what comes before the first row
+    "csv": (BYTE_ORDER_MARK + ",".join(COLUMNS) + "\r\n", as_csv),
+}

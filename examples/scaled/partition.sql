@@ -24,6 +24,8 @@ BEGIN
     ) INTO again
     FROM pg_constraint
     WHERE conrelid = 'chat_message'::regclass AND contype = 'f' AND confrelid <> conrelid;
+    SELECT again || array_agg(pg_get_triggerdef(oid, true)) INTO again
+    FROM pg_trigger WHERE tgrelid = 'chat_message'::regclass AND NOT tgisinternal;
 
     ALTER TABLE chat_message RENAME TO chat_message_whole;
     CREATE TABLE chat_message (
@@ -37,7 +39,7 @@ BEGIN
         );
     END LOOP;
 
-    -- All columns but the generated one, which makes itself.
+    -- All columns but generated ones, which make themselves.
     SELECT string_agg(quote_ident(attname), ', ') AS names INTO each
     FROM pg_attribute
     WHERE attrelid = 'chat_message'::regclass AND attnum > 0 AND attgenerated = ''

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from review.admin import messages, sessions  # noqa: F401 - they register themselves
+from review.admin import messages, sessions, staff  # noqa: F401 - they register themselves
 
 admin.site.site_header = admin.site.site_title = "Book chat"
 admin.site.index_title = "Conversations and staff"

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import os
+import stat
+import subprocess
+import sys
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +16,7 @@ from django.utils import timezone
 from chat.ids import uuid7
 from chat.models import ChatSession, Message
 from review import export
+from tests.helpers.server import CHECKOUT
 
 pytestmark = pytest.mark.django_db
 
@@ -166,6 +170,66 @@ def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path)
     assert pipe.is_fifo()
 
 
+def test_a_file_is_for_its_owner_alone_also_in_the_place_of_one_that_was_not(capsys, tmp_path):
+    file = tmp_path / "out.csv"
+    for _ in range(2):
+        exported(capsys, "--format", "csv", "--output", str(file))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        file.chmod(0o644)
+
+
+@pytest.mark.parametrize("target", ["file", "pipe", "nothing"])
+def test_a_symbolic_link_is_not_followed(capsys, tmp_path, target):
+    theirs = tmp_path / "theirs"
+    match target:
+        case "file":
+            theirs.write_text("theirs")
+        case "pipe":
+            os.mkfifo(theirs)
+    link = tmp_path / "out.jsonl"
+    link.symlink_to(theirs)
+
+    with pytest.raises(CommandError, match=r"out\.jsonl is a symbolic link\."):
+        exported(capsys, "--output", str(link))
+
+    assert link.is_symlink()
+    if target == "file":
+        assert theirs.read_text() == "theirs"
+    assert theirs.exists() == (target != "nothing")
+
+
+def test_a_name_that_somebody_took_for_the_unfinished_file_is_not_used(capsys, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    (tmp_path / "out.jsonl.partial").symlink_to(theirs)
+
+    exported(capsys, "--output", str(tmp_path / "out.jsonl"))
+
+    assert theirs.read_text() == "theirs"
+
+
+@pytest.mark.usefixtures("stored")
+def test_excel_reads_umlauts_whatever_the_terminal_s_encoding(ask, environment):
+    """By its byte-order mark; as UTF-8 and with the line ends of CSV also on standard output."""
+    ask("Was heißt “Müller” auf 日本語?\nUnd warum?")
+
+    written = subprocess.run(
+        [sys.executable, "manage.py", "export_conversations", "--format", "csv"],
+        cwd=CHECKOUT,
+        env=os.environ | environment | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    ).stdout
+
+    assert written.startswith(b"\xef\xbb\xbfsession_id,")
+    assert "Was heißt “Müller” auf 日本語?\nUnd warum?" in written.decode()
+    assert written.count(b"\r\n") == 2
+
+
+def test_a_link_that_the_system_provides_is_followed(capfd):
+    exported(capfd, "--output", "/dev/stdout")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -184,4 +248,4 @@ def test_what_is_wrong_is_said(arguments, sentence):
 
 def test_nothing_to_export_is_an_empty_file_with_its_head(capsys):
     assert exported(capsys)[0] == ""
-    assert exported(capsys, "--format", "csv")[0] == ",".join(export.COLUMNS) + "\r\n"
+    assert exported(capsys, "--format", "csv")[0] == "\ufeff" + ",".join(export.COLUMNS) + "\r\n"

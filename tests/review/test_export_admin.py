@@ -59,7 +59,8 @@ def test_what_is_selected_is_a_file(staff, sessions, action, form_of):
         f'attachment; filename="conversations.{form_of}"'
     )
     if form_of == "csv":
-        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        assert answer.content.startswith(b"\xef\xbb\xbf")  # by which Excel knows it is UTF-8
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     else:
         rows = [json.loads(line) for line in answer.text.splitlines()]
     assert {row["session_id"] for row in rows} == set(sessions[:2])
