@@ -21,7 +21,7 @@ MODULE = re.compile(
 KINDS = (".md", ".py", ".js", ".yaml", ".sql", ".ini", ".conf", ".toml", ".txt")
 # Made while the project runs, or a file of somebody's book.
 NOT_OURS = re.compile(
-    r"\.venv|\.embedded|replay\.|conf\.py|docusaurus\.config|mkdocs\.yml|overrides"
+    r"\.venv|\.embedded|replay\.|conf\.py|chart\.js|docusaurus\.config|mkdocs\.yml|overrides"
 )
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
