@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review screenshots docusaurus scaled lint format lock
+.PHONY: help run test faults bench bench-review screenshots docusaurus scaled openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -67,6 +67,9 @@ lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, mig
 	$(BIN)/hadolint Dockerfile examples/scaled/Dockerfile
 	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
 	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
+
+openapi: .venv/.installed ## Renew the OpenAPI document's snapshot after a change of the API
+	RENEW_OPENAPI=1 $(BIN)/python -m pytest -q tests/chat/test_api_document.py -k seen_in_review
 
 format: .venv/.installed $(NODE_MODULES) ## Put the code in shape
 	$(BIN)/ruff check --fix .

@@ -1,14 +1,23 @@
-"""Every error as `application/problem+json` (RFC 9457), with its sentence: the one table."""
+"""Every error as a problem document (RFC 9457), with its sentence: the one table.
+
+The media type is `application/problem+json`, or `application/json` for a client whose header Accept
+rules the former out.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from ninja import Field, Schema
+from pydantic import ConfigDict, WithJsonSchema
 
 from chat.api.access_note import note
+from chat.api.media_types import JSON, PROBLEM_JSON, accepts
+from chat.api.schemas import without_defaults
 from chat.errors import (
     AnswerInProgress,
     AnswerStopped,
@@ -34,8 +43,6 @@ from llm.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-
-CONTENT_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,29 @@ CODE_OF_STATUS = {
     405: MethodNotAllowed.code,
     413: PayloadTooLarge.code,
 }
+STATUSES = sorted({problem.status for problem in PROBLEMS.values()})
+
+
+# The shape ----------------------------------------------------------------------------------
+class InvalidField(Schema):
+    loc: list[str | int] = Field(description="The part of the request, then the path in it.")
+    msg: str = Field(description="What is wrong, as a sentence.")
+    type: str = Field(description="What is wrong, as a name.")
+
+
+class ProblemResponse(Schema):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
+    type: Annotated[str, WithJsonSchema({"type": "string", "format": "uri"})]
+    title: str
+    status: Annotated[int, WithJsonSchema({"type": "integer", "enum": STATUSES})]
+    detail: str = Field(description="One sentence that can be shown to readers.")
+    code: Annotated[str, WithJsonSchema({"type": "string", "enum": list(PROBLEMS)})]
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    request_id: str = Field(description="Names the request in the server's log.")
+    errors: list[InvalidField] = Field([], description="With `invalid_request` only.")
 
 
 def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
@@ -149,16 +179,23 @@ def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
     }
     if isinstance(error, InvalidRequest):
         body["errors"] = error.errors
-    response = HttpResponse(json.dumps(body), status=problem.status, content_type=CONTENT_TYPE)
+    response = HttpResponse(json.dumps(body), _media_type(request), problem.status)
     response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["Accept"])
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     note(request, code=error.code)
     return response
 
 
+def _media_type(request: HttpRequest) -> str:
+    accept = request.headers.get("Accept", "")
+    return JSON if accepts(accept, JSON) and not accepts(accept, PROBLEM_JSON) else PROBLEM_JSON
+
+
 def problem_for(request: HttpRequest, refusal: HttpResponseBase) -> HttpResponse:
-    """An HTML or plain refusal of Django's as a problem; headers such as `Allow` are kept."""
+    """An HTML or plain-text error of Django's as a problem; headers such as `Allow` are kept."""
     error = ChatError()
     error.code = CODE_OF_STATUS.get(refusal.status_code, InternalError.code)
     if refusal.status_code < 500 and error.code == InternalError.code:
@@ -173,7 +210,7 @@ def problem_for(request: HttpRequest, refusal: HttpResponseBase) -> HttpResponse
 def detail(error: CodedError) -> str:
     """`error` as one human sentence."""
     if isinstance(error, InvalidRequest):
-        return _first_sentence(error.errors)
+        return str(error.errors[0]["msg"])
     return PROBLEMS[error.code].detail
 
 
@@ -215,10 +252,16 @@ def invalid_request(errors: Iterable[Mapping[str, Any]]) -> InvalidRequest:
     """What pydantic found, in our words; `loc` begins with the part of the request."""
     return InvalidRequest(
         [
-            {"loc": list(each["loc"]), "msg": _predicate(each), "type": each["type"]}
+            {"loc": list(each["loc"]), "msg": _sentence(each), "type": each["type"]}
             for each in errors
         ]
     )
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """`Your question must not be empty.`"""
+    field = ".".join(str(part) for part in error["loc"][1:])
+    return f"{FIELDS.get(field, f'The value of {field}')} {_predicate(error).rstrip('.')}."
 
 
 def _predicate(error: Mapping[str, Any]) -> str:
@@ -228,10 +271,3 @@ def _predicate(error: Mapping[str, Any]) -> str:
     if error["type"] == "value_error":  # our own validators (`chat.api.schemas`)
         return message.removeprefix("Value error, ")
     return f"is not valid ({message})"
-
-
-def _first_sentence(errors: list[dict[str, Any]]) -> str:
-    """The first error as one human sentence: `Your question must not be empty.`"""
-    loc, predicate = errors[0]["loc"], errors[0]["msg"].rstrip(".")
-    field = ".".join(str(part) for part in loc[1:])
-    return f"{FIELDS.get(field, f'The value of {field}')} {predicate}."

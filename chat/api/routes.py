@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,17 +10,20 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from loguru import logger
-from ninja import Header, NinjaAPI, Query, Status
+from ninja import Header, Query
 from ninja.errors import HttpError, ValidationError
-from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
 from chat import sessions
 from chat.api import health, ui_stream
 from chat.api.access_note import note_session
 from chat.api.client import client_of_request
-from chat.api.problems import CONTENT_TYPE, invalid_request, problem_response
+from chat.api.media_types import JSON
+from chat.api.openapi import DocumentedAPI, answers
+from chat.api.problems import invalid_request, problem_response
 from chat.api.schemas import (
     ChatRequest,
     ChatResponse,
@@ -28,27 +32,41 @@ from chat.api.schemas import (
     HealthResponse,
     HistoryResponse,
     IdempotencyKey,
-    ProblemResponse,
     ReadyResponse,
+    encode,
 )
 from chat.errors import (
+    AnswerInProgress,
+    AnswerStopped,
+    BudgetExhausted,
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
     InternalError,
     InvalidJson,
+    InvalidRequest,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
     UnsupportedMediaType,
 )
 from chat.models import Message
 from chat.turn import service
 from chat.turn.turn import Question
-from llm.errors import CodedError
+from llm.errors import (
+    CodedError,
+    ContextTooLong,
+    ModelMisconfigured,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
 
 
 class JsonParser(Parser):
-    """JSON only: a cross-site form can send JSON as text/plain without asking (CORS)."""
+    """JSON only: a cross-site form can send JSON as text/plain without a CORS preflight."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        if request.content_type != "application/json":
+        if request.content_type != JSON:
             raise UnsupportedMediaType
         try:
             return json.loads(request.body)
@@ -56,46 +74,55 @@ class JsonParser(Parser):
             raise InvalidJson from error
 
 
-class BookChatAPI(NinjaAPI):
-    """Documents errors under the media type they are sent with, which ninja cannot be told."""
-
-    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        schema = super().get_openapi_schema(**options)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                for response in operation["responses"].values():
-                    content = response.get("content", {})
-                    if "ProblemResponse" in str(content):
-                        content[CONTENT_TYPE] = content.pop("application/json")
-        return schema
+def only_read(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Other methods get 405, and not first of all CSRF's refusal."""
+    return csrf_exempt(require_safe(page))
 
 
-api = BookChatAPI(
+api = DocumentedAPI(
     title="Book chat",
     version="1",
     description=f"Ask questions about “{settings.BOOK_TITLE}”. Errors are problem details.",
     parser=JsonParser(),
+    docs_decorator=only_read,
+    servers=[{"url": "/", "description": "The server that this document comes from."}],
+    openapi_extra={
+        "info": {"license": {"name": "MIT", "identifier": "MIT"}},
+        "security": [],  # none: a session's id is the key to it
+        "tags": [
+            {"name": "chat", "description": "Conversations with the book."},
+            {"name": "health", "description": "For load balancers and operators."},
+        ],
+    },
 )
 
 
-def problems(*statuses: int) -> dict[int, type[ProblemResponse]]:
-    return dict.fromkeys((*statuses, 500), ProblemResponse)
-
-
 # Endpoints ----------------------------------------------------------------------------------
+OF_BODY = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
+OF_SESSION = (NotFound, InvalidRequest, DatabaseUnavailable)
+
+
 @api.post(
     "/chat",
-    response={200: ChatResponse, **problems(400, 409, 413, 415, 422, 429, 502, 503, 504)},
+    **answers(
+        {200: ChatResponse},
+        *OF_BODY,
+        InvalidRequest,
+        *(AnswerInProgress, AnswerStopped, IdempotencyKeyReused, RateLimited, BudgetExhausted),
+        *(ContextTooLong, ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout),
+        DatabaseUnavailable,
+        streams=True,
+    ),
+    tags=["chat"],
     summary="Ask a question",
     description="Answered as a stream of events with `stream`, or with `Accept: "
     "text/event-stream`: the AI SDK's UI message stream, version 1.",
-    openapi_extra={"responses": {200: {"content": {ui_stream.CONTENT_TYPE: {}}}}},
 )
 async def ask(
     request: HttpRequest,
     payload: ChatRequest,
     idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
-) -> dict[str, object] | HttpResponseBase:
+) -> HttpResponseBase:
     deadline = asyncio.get_running_loop().time() + ui_stream.FIRST_TOKEN_SECONDS
     note_session(request, payload.session_id)
     question = _question(request, payload, idempotency_key)
@@ -105,12 +132,14 @@ async def ask(
         return ui_stream.stream_response(await ui_stream.ready_to_stream(turn, deadline))
     answer = await service.answer(question)
     note_session(request, answer.session_id)
-    return {
-        "response": answer.text,
-        "session_id": answer.session_id,
-        "timestamp": answer.at,
-        "message_id": answer.message_id,
-    }
+    return _json(
+        {
+            "response": answer.text,
+            "session_id": answer.session_id,
+            "timestamp": answer.at,
+            "message_id": answer.message_id,
+        }
+    )
 
 
 def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Question:
@@ -126,80 +155,91 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
 
 @api.post(
     "/chat/{session_id}/stop",
-    response={202: None, 204: None, **problems(404, 422, 503)},
+    **answers({202: None, 204: None}, *OF_SESSION, PayloadTooLarge),
+    tags=["chat"],
     summary="Stop the pending answer",
-    description="202 where there was one (it ends within two seconds), 204 where there was none.",
+    description="202: it ends within two seconds. 204: no answer was pending.",
 )
-async def stop(request: HttpRequest, session_id: UUID) -> HttpResponse:
+async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
     return _no_content(202 if await service.stop(session_id) else 204)
 
 
 @api.put(
     "/chat/{session_id}/messages/{message_id}/feedback",
-    response={200: FeedbackOut, **problems(400, 404, 413, 415, 422, 503)},
-    summary="Judge a reply",
+    **answers({200: FeedbackOut}, *OF_SESSION, *OF_BODY),
+    tags=["chat"],
+    summary="Rate a reply",
 )
 async def give_feedback(
     request: HttpRequest, session_id: UUID, message_id: UUID, payload: FeedbackRequest
-) -> dict[str, object]:
+) -> HttpResponse:
     note_session(request, session_id)
     rating, comment = payload.rating, payload.comment or ""
     await sessions.give_feedback(session_id, message_id, rating or "", comment)
-    return {"rating": rating, "comment": comment}
+    return _json({"rating": rating, "comment": comment})
 
 
 @api.get(
     "/chat/{session_id}",
-    response={200: HistoryResponse, **problems(404, 422, 503)},
+    **answers({200: HistoryResponse}, *OF_SESSION),
+    tags=["chat"],
     summary="Read a conversation",
 )
-async def history(
+async def read_conversation(
     request: HttpRequest,
     session_id: UUID,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: UUID | None = None,
-) -> dict[str, object]:
+) -> HttpResponse:
     note_session(request, session_id)
     session, messages, has_more = await sessions.read_page(session_id, limit, before)
-    return {
-        "session_id": session.id,
-        "created_at": session.created_at,
-        "updated_at": session.updated_at,
-        "messages": [_message_out(message) for message in messages],
-        "has_more": has_more,
-    }
+    return _json(
+        {
+            "session_id": session.id,
+            "created_at": session.created_at,
+            "updated_at": session.updated_at,
+            "messages": [_message_out(message) for message in messages],
+            "has_more": has_more,
+        }
+    )
 
 
 @api.delete(
     "/chat/{session_id}",
-    response={204: None, **problems(404, 422, 503)},
+    **answers({204: None}, *OF_SESSION, PayloadTooLarge),
+    tags=["chat"],
     summary="Delete a conversation",
 )
-async def delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
+async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
     await sessions.delete(session_id)
     return _no_content(204)
 
 
 @api.api_operation(
-    ["GET", "HEAD"], "/health", response=HealthResponse, summary="Is the process up?"
+    ["GET", "HEAD"],
+    "/health",
+    **answers({200: HealthResponse}),
+    tags=["health"],
+    summary="Is the process up?",
 )
-async def healthy(request: HttpRequest) -> HealthResponse:
-    return HealthResponse()
+async def check_health(request: HttpRequest) -> HttpResponse:
+    return _json({"status": "healthy"})
 
 
 @api.api_operation(
     ["GET", "HEAD"],
     "/health/ready",
-    response={200: ReadyResponse, 503: ReadyResponse},
+    **answers({200: ReadyResponse, 503: ReadyResponse}),
+    tags=["health"],
     summary="Can it answer questions?",
 )
-async def ready(request: HttpRequest) -> Status[dict[str, object]]:
+async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()
     if all(state == "ok" for state in checks.values()):
-        return Status(200, {"status": "ready", "checks": checks})
-    return Status(503, {"status": "unready", "checks": checks})
+        return _json({"status": "ready", "checks": checks})
+    return _json({"status": "unready", "checks": checks}, 503)
 
 
 def _message_out(message: Message) -> dict[str, object]:
@@ -221,9 +261,15 @@ def _message_out(message: Message) -> dict[str, object]:
     }
 
 
+def _json(data: object, status: int = 200) -> HttpResponse:
+    content = encode(data).encode()
+    headers = {"Cache-Control": "no-store", "Content-Length": str(len(content))}
+    return HttpResponse(content, f"{JSON}; charset=utf-8", status, headers=headers)
+
+
 def _no_content(status: int) -> HttpResponse:
     """An answer without a body, and so without a media type."""
-    response = HttpResponse(status=status)
+    response = HttpResponse(status=status, headers={"Cache-Control": "no-store"})
     del response["Content-Type"]
     if status != 204:
         response["Content-Length"] = "0"
@@ -268,7 +314,7 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     except RequestDataTooBig:
         return problem_response(request, PayloadTooLarge())
     if is_empty and any(each["loc"][0] == "body" for each in error.errors):
-        no_json = request.content_type != "application/json"
+        no_json = request.content_type != JSON
         return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
     return problem_response(request, invalid_request(_located(each) for each in error.errors))
 

@@ -1,7 +1,8 @@
-"""The shapes and limits of requests and answers."""
+"""The shapes and limits of requests, answers and events."""
 
+import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -10,26 +11,47 @@ from ninja import Field, Schema
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     HttpUrl,
+    RootModel,
     StrictBool,
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 
-# What ninja does not serialise is serialised the same way, times above all.
+from chat.api.invisible import is_blank
+from chat.errors import Interrupted
+from llm.errors import CodedError, ModelError
+
+# Every JSON answer and every event of a stream; text is written as UTF-8, not as \uXXXX.
 encode = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def must_be_storable(value: object) -> object:
+# What readers send --------------------------------------------------------------------------
+def may_be_stored(value: object) -> object:
     """Refuse what PostgreSQL cannot store as text: NUL and lone surrogates."""
-    if isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+    if isinstance(value, str) and ("\0" in value or SURROGATE.search(value)):
         raise ValueError("contains a character that is not allowed")
     return value
 
 
+def not_blank(value: str) -> str:
+    if is_blank(value):
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return value
+
+
+def empty_if_blank(value: str) -> str:
+    return "" if is_blank(value) else value
+
+
 def none_if_blank(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
+    return None if isinstance(value, str) and is_blank(value) else value
 
 
 WEB_ADDRESS = TypeAdapter(HttpUrl)
@@ -37,12 +59,14 @@ WEB_ADDRESS = TypeAdapter(HttpUrl)
 
 def web_address(value: str) -> str:
     """Checked as an address, kept as it was sent."""
-    if not value.isprintable():
-        raise ValueError("must be a web address that starts with http:// or https://")
+    if not value.lower().startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
     try:
         WEB_ADDRESS.validate_python(value)
     except ValidationError as error:
-        raise ValueError("must be a web address that starts with http:// or https://") from error
+        raise ValueError("is not a valid web address") from error
+    if not value.isprintable():
+        raise ValueError("is not a valid web address")
     return value
 
 
@@ -53,7 +77,8 @@ Text = Annotated[
     StringConstraints(
         strip_whitespace=True, min_length=1, max_length=settings.CHAT_MESSAGE_MAX_CHARS
     ),
-    BeforeValidator(must_be_storable),
+    AfterValidator(not_blank),
+    BeforeValidator(may_be_stored),
     Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
 ]
 Passage = Annotated[
@@ -63,20 +88,21 @@ Passage = Annotated[
         Field(json_schema_extra=NO_NUL),
     ]
     | None,
-    BeforeValidator(must_be_storable),
+    BeforeValidator(may_be_stored),
     BeforeValidator(none_if_blank),
 ]
 PageUrl = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=2048),
     AfterValidator(web_address),
-    BeforeValidator(must_be_storable),
+    BeforeValidator(may_be_stored),
     Field(json_schema_extra={"pattern": "^https?://"}),
 ]
 Comment = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=settings.CHAT_MESSAGE_MAX_CHARS),
-    BeforeValidator(must_be_storable),
+    AfterValidator(empty_if_blank),
+    BeforeValidator(may_be_stored),
     Field(json_schema_extra=NO_NUL),
 ]
 IdempotencyKey = Annotated[
@@ -84,10 +110,20 @@ IdempotencyKey = Annotated[
 ]
 
 
-class ChatRequest(Schema):
+def without_defaults(schema: dict[str, Any]) -> None:
+    """In generated TypeScript a property that has a default would have to be sent."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Request(Schema):
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
+
+class ChatRequest(Request):
     message: Text = Field(description="The reader's question.")
     session_id: UUID | None = Field(
-        None, description="The conversation to continue; null starts a new one."
+        None, description="The conversation to continue; without one a new one begins."
     )
     selected_text: Passage = Field(
         None, description="A passage of the book: the answer then rests on it alone."
@@ -96,16 +132,17 @@ class ChatRequest(Schema):
     page_url: PageUrl | None = Field(None, description="The page the reader is on.")
 
 
+class FeedbackRequest(Request):
+    rating: Literal["up", "down"] | None = Field(description="null withdraws it.")
+    comment: Comment | None = None
+
+
+# What readers get ---------------------------------------------------------------------------
 class ChatResponse(Schema):
     response: str
     session_id: UUID
     timestamp: datetime = Field(description="When the reply was finished.")
     message_id: UUID = Field(description="The reply's id.")
-
-
-class FeedbackRequest(Schema):
-    rating: Literal["up", "down"] | None = Field(description="null takes it back.")
-    comment: Comment | None = None
 
 
 class FeedbackOut(Schema):
@@ -118,18 +155,26 @@ class CorrectionOut(Schema):
     at: datetime
 
 
+# Why a turn can fail, as its stored reply says.
+FAILURES = sorted(
+    {CodedError.code, Interrupted.code, *(error.code for error in ModelError.__subclasses__())}
+)
+
+
 class MessageOut(Schema):
     id: UUID
     role: Literal["user", "assistant", "system"]
     content: str
     status: Literal["pending", "complete", "stopped", "failed"]
-    error_code: str | None
+    error_code: Annotated[str, WithJsonSchema({"type": "string", "enum": FAILURES})] | None = Field(
+        description="Why the reply failed."
+    )
     created_at: datetime
     selected_text: str | None
     page_url: str | None
-    reply_to: UUID | None
+    reply_to: UUID | None = Field(description="The id of the question that this is the reply to.")
     feedback: FeedbackOut | None
-    correction: CorrectionOut | None
+    correction: CorrectionOut | None = Field(description="What staff put in the reply's place.")
 
 
 class HistoryResponse(Schema):
@@ -137,32 +182,102 @@ class HistoryResponse(Schema):
     created_at: datetime
     updated_at: datetime
     messages: list[MessageOut] = Field(description="Oldest first.")
-    has_more: bool = Field(description="Whether older messages exist before this page.")
+    has_more: bool = Field(description="Whether there are older messages than these.")
 
 
 class HealthResponse(Schema):
-    status: Literal["healthy"] = "healthy"
+    status: Literal["healthy"]
 
 
 class ReadyResponse(Schema):
     status: Literal["ready", "unready"]
-    checks: dict[str, str]
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong, by the part's name.")
 
 
-class InvalidField(Schema):
-    loc: list[str | int]
-    msg: str
-    type: str
+# The events of a stream ---------------------------------------------------------------------
+# Only described here: `chat.api.ui_stream` writes them.
+class Event(Schema):
+    """Some clients refuse events that have further fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
-class ProblemResponse(Schema):
-    """Problem details (RFC 9457); `detail` is always one human sentence."""
+class StreamSession(Schema):
+    session_id: UUID
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    retryable: bool
-    request_id: str
-    errors: list[InvalidField] | None = None
+
+class Usage(Schema):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class StreamEnd(Schema):
+    timestamp: datetime = Field(description="When the reply was finished.")
+    session_id: UUID
+    usage: Usage | None
+
+
+class StreamFailure(Schema):
+    code: Annotated[str, WithJsonSchema({"type": "string", "enum": FAILURES})]
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+
+
+class StartEvent(Event):
+    type: Literal["start"]
+    message_id: UUID = Field(description="The reply's id.")
+    message_metadata: StreamSession
+
+
+class TextStartEvent(Event):
+    type: Literal["text-start"]
+    id: str
+
+
+class TextDeltaEvent(Event):
+    type: Literal["text-delta"]
+    id: str
+    delta: str
+
+
+class TextEndEvent(Event):
+    type: Literal["text-end"]
+    id: str
+
+
+class FinishEvent(Event):
+    type: Literal["finish"]
+    finish_reason: Literal["stop", "length", "content-filter", "other"]
+    message_metadata: StreamEnd
+
+
+class AbortEvent(Event):
+    """The reader stopped the answer."""
+
+    type: Literal["abort"]
+    reason: str
+
+
+class DataErrorEvent(Event):
+    type: Literal["data-error"]
+    data: StreamFailure
+
+
+class ErrorEvent(Event):
+    type: Literal["error"]
+    error_text: str = Field(description="One sentence that can be shown to readers.")
+
+
+AnyEvent = (
+    StartEvent
+    | TextStartEvent
+    | TextDeltaEvent
+    | TextEndEvent
+    | FinishEvent
+    | AbortEvent
+    | DataErrorEvent
+    | ErrorEvent
+)
+
+
+class StreamEvent(RootModel[Annotated[AnyEvent, Field(discriminator="type")]]):
+    """The data of every event of a stream but the last, as JSON."""

@@ -1,4 +1,4 @@
-"""A turn as server-sent events: the AI SDK's UI message stream, version 1, as data-only frames.
+"""A turn as server-sent events: the AI SDK's UI message stream, version 1, as data-only events.
 
     start · text-start · text-delta … · text-end · finish · [DONE]
 
@@ -7,24 +7,27 @@ where it failed. https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 from django.http import StreamingHttpResponse
 from loguru import logger
 
+from chat.api.media_types import EVENT_STREAM, names
 from chat.api.problems import PROBLEMS, detail
 from chat.api.schemas import encode
 from chat.errors import InternalError
 from chat.turn.turn import Answer, Turn
 from llm.errors import CodedError
 
-CONTENT_TYPE = "text/event-stream"
-# What the model refuses within this time is an ordinary JSON error; then the stream begins anyway.
+# An error of the model within this time is sent as JSON; after it the stream begins anyway.
 FIRST_TOKEN_SECONDS = 10
 KEEPALIVE_SECONDS = 10
 KEEPALIVE = b": keepalive\n\n"
 DONE = b"data: [DONE]\n\n"
 TEXT_ID = "text"
+# Some clients take these for the end of a line. (JSON escapes the others.)
+LINE_END = re.compile("[\x85\u2028\u2029]")
 HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -34,17 +37,8 @@ HEADERS = {
 
 
 def is_wanted(accept: str) -> bool:
-    """Whether a header Accept names event streams (not just anything)."""
-    for each in accept.lower().split(","):
-        media_type, *parameters = (part.strip() for part in each.split(";"))
-        if media_type == CONTENT_TYPE:
-            return not any(_refuses(parameter) for parameter in parameters)
-    return False
-
-
-def _refuses(parameter: str) -> bool:
-    name, _, value = parameter.partition("=")
-    return name.strip() == "q" and value.strip() in ("0", "0.0", "0.00", "0.000")
+    """Whether a header Accept asks for event streams."""
+    return names(accept, EVENT_STREAM)
 
 
 async def ready_to_stream(turn: Turn, deadline: float) -> Turn:
@@ -59,11 +53,11 @@ async def ready_to_stream(turn: Turn, deadline: float) -> Turn:
 
 
 def stream_response(turn: Turn) -> StreamingHttpResponse:
-    return StreamingHttpResponse(frames(turn), content_type=CONTENT_TYPE, headers=HEADERS)
+    return StreamingHttpResponse(frames(turn), content_type=EVENT_STREAM, headers=HEADERS)
 
 
 async def frames(turn: Turn) -> AsyncIterator[bytes]:
-    """The turn from its start to its end, each part as soon as it is there."""
+    """The turn from its start to its end, each part as soon as there is one."""
     session = {"session_id": str(turn.session_id)}
     yield _frame("start", messageId=str(turn.reply_id), messageMetadata=session)
     try:
@@ -118,4 +112,7 @@ def _usage(answer: Answer) -> dict[str, int] | None:
 
 
 def _frame(kind: str, **content: object) -> bytes:
-    return b"data: " + encode({"type": kind, **content}).encode() + b"\n\n"
+    data = encode({"type": kind, **content})
+    if LINE_END.search(data):
+        data = LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", data)
+    return b"data: " + data.encode() + b"\n\n"

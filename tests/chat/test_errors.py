@@ -1,4 +1,4 @@
-"""Every error is a problem document with one human sentence, and tells nothing of the inside."""
+"""Every error is a problem document with one human sentence, and reveals nothing internal."""
 
 import json
 import socket
@@ -33,11 +33,84 @@ def check_problem(answer, status, code):
     return body
 
 
+# Its media type -----------------------------------------------------------------------------
+JSON_ONLY = [
+    "application/json",
+    "Application/JSON",
+    "application/json; charset=utf-8",
+    "application/json;q=0.1",
+    "text/event-stream, application/json",
+    "application/json, application/problem+json;q=0",
+    "application/problem+json; q=0.000, application/*",
+    "application/problem+json;q=0, */*",
+    "application/*;q=0, application/json",
+    "text/html, , application/json;q=oops",
+]
+PROBLEM = [
+    "",
+    "*/*",
+    "application/*",
+    "application/problem+json",
+    "application/json, text/plain, */*",
+    "application/json, */*;q=0.1",
+    "application/json, application/problem+json;q=0.5",
+    "application/json;q=0",
+    "application/json;q=0, */*",
+    "*/*;q=0",
+    "text/html",
+    "text/event-stream",
+    ";;,=,q=0",
+]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [(accept, "application/json") for accept in JSON_ONLY]
+    + [(accept, "application/problem+json") for accept in PROBLEM],
+)
+def test_an_error_is_plain_json_for_clients_that_accept_nothing_else(client, accept, media_type):
+    answer = client.post("/chat", json={"message": ""}, headers={"Accept": accept})
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (422, media_type)
+    assert answer.json()["code"] == "invalid_request"
+    assert "Accept" in answer.headers["Vary"].split(", ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/chat", 405),
+        ("POST", "/chat", 400),
+        ("GET", "/chat/7", 422),
+        ("GET", "/chat/00000000-0000-4000-8000-000000000000", 404),
+        ("PUT", "/docs", 405),
+    ],
+)
+def test_every_error_may_be_plain_json(client, method, path, status):
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+
+    answer = client.request(method, path, headers=headers)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
+
+
+def test_an_error_of_the_model_may_be_plain_json(client, model):
+    model.says(refusal(500))
+    headers = {"Accept": "application/json"}
+
+    for stream in (False, True):
+        body = {"message": "?", "stream": stream}
+        answer = client.post("/chat", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (502, "model_unavailable")
+        assert answer.headers["Content-Type"] == "application/json"
+
+
 # What the reader sends ----------------------------------------------------------------------
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"{'message': 'x'}", b"\xff\xfe", b"\x80", b"[" * 100_000, b"1" * 5000]
 )
-def test_what_is_no_json_is_refused(client, body):
+def test_a_body_that_is_not_json_is_refused(client, body):
     answer = client.post("/chat", content=body, headers=JSON)
 
     check_problem(answer, 400, "invalid_json")
@@ -86,29 +159,80 @@ def test_a_charset_with_the_content_type_is_fine(client):
         ("page_url", {"message": "x", "page_url": "https://book.example/\0"}),
     ],
 )
-def test_a_field_that_is_wrong_is_named(client, model, field, body):
+def test_a_wrong_field_is_named(client, model, field, body):
     answer = client.post("/chat", content=json.dumps(body), headers=JSON)
 
     problem = check_problem(answer, 422, "invalid_request")
     assert problem["errors"][0]["loc"] == ["body", field]
     assert problem["errors"][0].keys() == {"loc", "msg", "type"}
     assert problem["detail"].startswith(FIELDS[field])
+    assert problem["detail"] == problem["errors"][0]["msg"]
     assert model.requests == []
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("body", "sentence"),
     [
-        ("", "Your question must not be empty."),
-        ("x" * 4001, "Your question must have at most 4000 characters."),
+        ({}, "Your question is missing."),
+        ({"message": ""}, "Your question must not be empty."),
+        ({"message": "x" * 4001}, "Your question must have at most 4000 characters."),
+        ({"message": "\0"}, "Your question contains a character that is not allowed."),
+        ({"session_id": "7"}, "The session id must be a UUID."),
+        ({"selected_text": 7}, "The selected text must be a text."),
+        ({"page_url": "file:///a"}, "The page address must start with http:// or https://."),
+        ({"page_url": "https://"}, "The page address is not a valid web address."),
+        ({"page_url": "https://a b/"}, "The page address is not a valid web address."),
+        ({"stream": "yes"}, "The choice of streaming must be true or false."),
     ],
 )
-def test_a_reader_is_told_what_to_change(ask, message, told):
-    assert ask(message).json()["detail"] == told
+def test_an_error_says_in_a_sentence_what_to_change(client, body, sentence):
+    body = body if "message" in body or not body else {"message": "x"} | body
+
+    assert client.post("/chat", json=body).json()["detail"] == sentence
+
+
+def test_each_wrong_field_has_a_sentence(client):
+    problem = client.post("/chat", json={"message": "", "stream": 1}).json()
+
+    assert [error["msg"] for error in problem["errors"]] == [
+        "Your question must not be empty.",
+        "The choice of streaming must be true or false.",
+    ]
+
+
+# Blanks, format characters, fillers, variation selectors, tags, controls.
+INVISIBLE = [
+    *("\u200b", "\u200c\u200d", "\ufeff", "\u2060", "\u00ad", "\u200e\u200f", "\u202e", "\u061c"),
+    *("\u034f", "\u115f\u1160", "\u17b4", "\u180e", "\u2065", "\u2800", "\u3164", "\uffa0"),
+    *("\ufe0f", "\U000e0001", "\U000e0020\U000e007f", "\U000e0100", "\U0001d173", "\ufff0"),
+    *("\u00a0", "\u2028", "\u2029", "\u0085", "\u3000", "\x07", "\x7f", " \u200b\n\u200b "),
+]
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_a_text_that_shows_nothing_is_empty(client, model, text):
+    problem = check_problem(client.post("/chat", json={"message": text}), 422, "invalid_request")
+    assert problem["detail"] == "Your question must not be empty."
+    assert model.requests == []
+
+    answer = client.post("/chat", json={"message": "?", "selected_text": text}).json()
+    path = f"/chat/{answer['session_id']}"
+    feedback = f"{path}/messages/{answer['message_id']}/feedback"
+    client.put(feedback, json={"rating": "up", "comment": text})
+
+    question, reply = client.get(path).json()["messages"]
+    assert question["selected_text"] is None
+    assert reply["feedback"] == {"rating": "up", "comment": ""}
+
+
+@pytest.mark.parametrize("text", ["\u200ba\u200b", "क्\u200dष", "👩\u200d🚀", "❤\ufe0f", "।", "?"])
+def test_invisible_characters_within_a_text_are_kept(client, model, text):
+    assert client.post("/chat", json={"message": text}).status_code == 200
+    assert model.prompt[-1]["content"] == text
 
 
 @pytest.mark.parametrize("body", [[], "x", 7, None, True])
-def test_a_body_that_is_no_object_is_refused(client, body):
+def test_a_body_that_is_not_an_object_is_refused(client, body):
     answer = client.post("/chat", content=json.dumps(body), headers=JSON)
 
     check_problem(answer, 422, "invalid_request")
@@ -156,13 +280,13 @@ def test_a_method_that_is_not_offered_is_refused(client, method, path, allowed):
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
-def test_a_host_that_is_not_ours_is_refused(client):
+def test_an_unknown_host_is_refused(client):
     answer = client.post("/chat", json={"message": "x"}, headers={"Host": "evil.example"})
 
     check_problem(answer, 400, "bad_request")
 
 
-def test_balancers_may_ask_for_health_under_any_name(client):
+def test_load_balancers_may_ask_for_health_under_any_name(client):
     assert client.get("/health", headers={"Host": "10.0.0.7"}).status_code == 200
 
 
@@ -199,7 +323,7 @@ TOO_LONG = "This model's maximum context length is 8192 tokens."
         (Reply(drop=True), 502, "model_unavailable"),
     ],
 )  # fmt: skip
-def test_what_the_model_does_wrong_is_told_and_kept(ask, client, model, reply, status, code):
+def test_a_failure_of_the_model_is_answered_and_stored(ask, client, model, reply, status, code):
     session = str(uuid4())
     model.says(reply)
 
@@ -210,18 +334,18 @@ def test_what_the_model_does_wrong_is_told_and_kept(ask, client, model, reply, s
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"), [({"retry_after": "7"}, "7"), ({"retry_after": "soon"}, "10"), ({}, "10")]
+    ("sent", "seconds"), [({"retry_after": "7"}, "7"), ({"retry_after": "soon"}, "10"), ({}, "10")]
 )
-def test_a_model_with_too_much_to_do_says_when_to_come_back(ask, model, sent, told):
+def test_a_model_with_too_many_requests_says_when_to_retry(ask, model, sent, seconds):
     model.says(refusal(429, **sent))
 
     answer = ask()
 
     check_problem(answer, 503, "model_rate_limited")
-    assert answer.headers["Retry-After"] == told
+    assert answer.headers["Retry-After"] == seconds
 
 
-def test_a_model_that_hangs_is_given_up_in_time(ask, model):
+def test_a_model_that_hangs_times_out(ask, model):
     model.says(Reply(delay=8))
 
     answer = ask()
@@ -230,26 +354,26 @@ def test_a_model_that_hangs_is_given_up_in_time(ask, model):
     assert 4.5 < answer.elapsed.total_seconds() < 7
 
 
-def test_a_passing_failure_of_the_model_is_not_noticed(ask, model):
+def test_a_passing_failure_of_the_model_is_retried(ask, model):
     model.says(refusal(500), Reply(drop=True), "Third time lucky.")
 
     assert ask().json()["response"] == "Third time lucky."
 
 
-def test_a_refusal_in_words_is_an_answer(ask, model):
+def test_a_refusal_in_the_models_words_is_an_answer(ask, model):
     model.says(Reply(message={"role": "assistant", "content": None, "refusal": "I will not."}))
 
     assert ask().json()["response"] == "I will not."
 
 
-def test_a_model_that_nobody_runs_is_unavailable(environment, nobody_listens, tmp_path):
+def test_a_model_whose_server_is_down_is_unavailable(environment, nobody_listens, tmp_path):
     settings = environment | {"OPENAI_BASE_URL": nobody_listens, "WEB_CONCURRENCY": "1"}
     with running_server(tmp_path / "log", **settings) as server:
         check_problem(server.client.post("/chat", json={"message": "?"}), 502, "model_unavailable")
 
 
 # What goes wrong on our side ----------------------------------------------------------------
-def test_a_crash_is_told_without_its_reason_and_logged_with_it(rf, monkeypatch):
+def test_a_crash_is_answered_without_its_reason_and_logged_with_it(rf, monkeypatch):
     from chat.api import routes
 
     lines = []
@@ -265,7 +389,7 @@ def test_a_crash_is_told_without_its_reason_and_logged_with_it(rf, monkeypatch):
     assert "secret reason" in str(lines[0]["exception"].value)
 
 
-def test_a_request_that_is_no_http_does_not_hurt(server):
+def test_a_request_that_is_not_http_does_no_harm(server):
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         sock.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
         sock.recv(1000)
@@ -274,7 +398,7 @@ def test_a_request_that_is_no_http_does_not_hurt(server):
 
 
 @pytest.mark.parametrize("path", ["/chat", "/nowhere"])
-def test_a_body_of_any_size_is_too_large_and_no_more(client, path):
+def test_a_body_far_too_large_is_refused_as_readably(client, path):
     answer = client.post(
         path,
         content=b"x" * 8_000_000,
