@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review screenshots docusaurus scaled openapi lint format lock
+.PHONY: help run test faults bench bench-review screenshots docusaurus scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -54,6 +54,9 @@ docusaurus: .venv/.installed ## Build the example book with npm, serve it on por
 
 scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
 	$(BIN)/python -m pytest -m scaled tests/chatbackend/test_scaled.py $(ARGS)
+
+api-clients: .venv/.installed $(NODE_MODULES) ## Generate clients from the OpenAPI document, in TypeScript and Python, and make each call
+	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings

@@ -1,0 +1,95 @@
+"""Each call of the API, by the client that openapi-python-client generates from its document.
+
+Prints the operations that were called.
+"""
+
+import sys
+from http import HTTPStatus
+from uuid import UUID, uuid4
+
+from generated.book_chat import Client
+from generated.book_chat.api.chat import (
+    ask,
+    delete_conversation,
+    give_feedback,
+    read_conversation,
+    stop_answer,
+)
+from generated.book_chat.api.health import (
+    check_health,
+    check_health_head,
+    check_readiness,
+    check_readiness_head,
+)
+from generated.book_chat.models import (
+    ChatRequest,
+    ChatResponse,
+    FeedbackOut,
+    FeedbackRequest,
+    FeedbackRequestRatingType0,
+    HealthResponse,
+    HistoryResponse,
+    MessageOutStatus,
+    ProblemResponse,
+    ProblemResponseCode,
+    ReadyResponse,
+)
+
+
+def call_everything(client: Client) -> None:
+    answer = ask.sync(
+        client=client,
+        body=ChatRequest(message="What is a node?", page_url="https://book.example/1"),
+        idempotency_key=uuid4().hex,
+    )
+    assert isinstance(answer, ChatResponse), answer
+    assert answer.response == "A scripted answer."
+
+    problem = ask.sync(client=client, body=ChatRequest(message=""))
+    assert isinstance(problem, ProblemResponse)
+    assert problem.code == ProblemResponseCode.INVALID_REQUEST
+    assert problem.errors
+    assert problem.errors[0].msg == problem.detail
+    print("ask")
+
+    call_everything_of(answer.session_id, answer.message_id, client)
+    call_health(client)
+
+
+def call_everything_of(session_id: UUID, message_id: UUID, client: Client) -> None:
+    stopped = stop_answer.sync_detailed(session_id, client=client)
+    assert stopped.status_code == HTTPStatus.NO_CONTENT
+    print("stop_answer")
+
+    rating = FeedbackRequest(rating=FeedbackRequestRatingType0.UP, comment="Yes.")
+    feedback = give_feedback.sync(session_id, message_id, client=client, body=rating)
+    assert isinstance(feedback, FeedbackOut)
+    assert feedback.comment == "Yes."
+    print("give_feedback")
+
+    page = read_conversation.sync(session_id, client=client, limit=1)
+    assert isinstance(page, HistoryResponse)
+    assert page.has_more
+    assert page.messages[0].status == MessageOutStatus.COMPLETE
+    print("read_conversation")
+
+    deleted = delete_conversation.sync_detailed(session_id, client=client)
+    assert deleted.status_code == HTTPStatus.NO_CONTENT
+    print("delete_conversation")
+
+
+def call_health(client: Client) -> None:
+    assert isinstance(check_health.sync(client=client), HealthResponse)
+    print("check_health")
+    assert check_health_head.sync_detailed(client=client).status_code == HTTPStatus.OK
+    print("check_health_head")
+    ready = check_readiness.sync(client=client)
+    assert isinstance(ready, ReadyResponse)
+    assert ready.checks["database"] == "ok"
+    print("check_readiness")
+    assert check_readiness_head.sync_detailed(client=client).status_code == HTTPStatus.OK
+    print("check_readiness_head")
+
+
+if __name__ == "__main__":
+    call_everything(Client(base_url=sys.argv[1]))
