@@ -23,7 +23,7 @@ class ReviewConfig(AppConfig):
 
 
 def make_reviewers(sender: AppConfig, using: str, **_: Any) -> None:
-    """The group of those who review; made once, so that what an author changes in it stays."""
+    """Create the reviewers' group, once: changes that an author makes to it are kept."""
     from django.contrib.auth.management import create_permissions  # noqa: PLC0415 - needs apps
     from django.contrib.auth.models import Group, Permission  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Believable conversations, for trying the admin out and for measuring. Pure: numbers in, rows out.
+"""Realistic seed data for trying out and measuring the admin. Pure: numbers in, rows out.
 
 The same seed gives the same conversations, under new ids.
 """
@@ -53,7 +53,7 @@ COMMENTS = (
 )
 FAILURES = ("model_timeout", "model_unavailable", "interrupted", "model_rate_limited")
 MODELS = ("gpt-4.1-mini", "gemini-2.5-flash-lite")
-LENGTHS = (25, 27, 25, 15, 8)  # how many have one exchange, two, … five
+LENGTHS = (25, 27, 25, 15, 8)  # weights of sessions with one exchange, two, … five
 CHAPTERS = 12
 SPAN_DAYS = 90
 
@@ -99,21 +99,21 @@ def conversations(count: int, seed: int, until: datetime) -> Iterator[DemoSessio
     """`count` sessions over the 90 days before `until`, oldest first; five messages each on
     average, and in one of 5,000 five hundred.
     """
-    chance = random.Random(seed)  # noqa: S311 - believable, not secret
+    chance = random.Random(seed)  # noqa: S311 - realistic, not secret
     step = timedelta(days=SPAN_DAYS) / max(count, 1)
     for number in range(count):
-        began = until - (count - number) * step
+        started = until - (count - number) * step
         exchanges = 250 if number % 5000 == 2500 else chance.choices(range(1, 6), LENGTHS)[0]
-        yield _session(chance, began, exchanges, min(step, timedelta(minutes=1)) / exchanges)
+        yield _session(chance, started, exchanges, min(step, timedelta(minutes=1)) / exchanges)
 
 
 def _session(
-    chance: random.Random, began: datetime, exchanges: int, pace: timedelta
+    chance: random.Random, started: datetime, exchanges: int, pace: timedelta
 ) -> DemoSession:
-    session = DemoSession(uuid4(), began, began)
+    session = DemoSession(uuid4(), started, started)
     topics = chance.sample(TOPICS, 2)
     for number in range(exchanges):
-        at = began + number * pace
+        at = started + number * pace
         question = _question(chance, session.id, at, topics)
         reply = _reply(chance, question, topics)
         session.messages += [question, reply]
@@ -153,26 +153,26 @@ def _reply(chance: random.Random, question: DemoMessage, topics: list[str]) -> D
         first_token_ms=latency // chance.randint(2, 8),
         finish_reason="stop",
     )
-    _befall(chance, reply)
+    _add_outcome(chance, reply)
     return reply
 
 
-def _befall(chance: random.Random, reply: DemoMessage) -> None:
-    """What happens to a few of them."""
-    fate = chance.random()
-    if fate < 0.02:
+def _add_outcome(chance: random.Random, reply: DemoMessage) -> None:
+    """A few replies fail, are stopped, or get feedback."""
+    draw = chance.random()
+    if draw < 0.02:
         reply.status, reply.error_code = "failed", chance.choice(FAILURES)
         reply.content = reply.finish_reason = reply.model = ""
         reply.prompt_tokens = reply.completion_tokens = reply.first_token_ms = None
-    elif fate < 0.03:
+    elif draw < 0.03:
         reply.status, reply.finish_reason = "stopped", ""
         reply.content = reply.content[: len(reply.content) // 2]
-    elif fate < 0.13:
-        reply.feedback = "up" if fate < 0.09 else "down"
+    elif draw < 0.13:
+        reply.feedback = "up" if draw < 0.09 else "down"
         reply.feedback_comment = chance.choice(COMMENTS)
 
 
 def _id(at: datetime, place: int) -> UUID:
-    """Ids sort as the rows were made; `place` keeps a reply right behind its question."""
+    """A time-ordered id; `place` sorts a reply right after its question."""
     milliseconds = int(at.timestamp() * 1000)
     return uuid7(milliseconds << 42 | place)

@@ -1,7 +1,7 @@
-"""Questions with their replies, taken out as JSONL or CSV in constant memory.
+"""Exports of questions with their replies as JSONL or CSV, in constant memory.
 
-Nothing is held but a batch: rows are read in the order of their ids, each batch where the one
-before ended, so that no cursor, transaction or connection lasts as long as the export.
+Rows are read in batches in the order of their ids, each batch where the one before ended, so that
+no cursor, transaction or connection is held for the whole export.
 """
 
 import csv
@@ -14,11 +14,11 @@ from chat.api.schemas import encode
 from chat.models import MessageQuerySet
 
 BATCH = 2_000
-# A spreadsheet takes a cell that begins so for a formula, which may send the sheet elsewhere.
-# Those of East Asia take the full-width signs for the same.
+# A spreadsheet takes a cell that starts with one of these for a formula, which may send the sheet's
+# content elsewhere. East Asian versions accept the full-width characters, too.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
-# Column by column: what it is called, and where it is found from the question on.
+# Each column with its lookup, from the question on.
 COLUMNS: dict[str, str] = {
     "session_id": "session_id",
     "question_id": "id",
@@ -48,7 +48,7 @@ type Row = tuple[Any, ...]
 
 
 def batch(questions: MessageQuerySet, after: UUID | None) -> list[Row]:
-    """The next rows, oldest first; the second column is their question's id."""
+    """The next rows, oldest first; the second column is the question's id."""
     following = questions.filter(id__gt=after) if after else questions
     return list(following.order_by("id").values_list(*COLUMNS.values())[:BATCH])
 
@@ -72,7 +72,7 @@ def as_csv(rows: list[Row]) -> str:
 
 
 def _inert(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
+    """The cell as text that no spreadsheet takes for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 

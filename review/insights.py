@@ -1,8 +1,8 @@
-"""What happened in a period: how much was asked, how well and how fast it was answered, about what.
+"""The figures of a period: questions, outcomes, times, tokens; the pages and passages asked about.
 
-Two statements read the period's messages, each once: its days and the whole of it together
-(GROUPING SETS), and its pages and passages together (one grouping that three lists are taken
-from). The ORM has words for neither, and asking it for each figure would read them many times.
+Two statements read the period's messages once each: one for the days and the total (GROUPING SETS),
+one for the pages and passages (one grouping, from which three lists are taken). The ORM can express
+neither; a query for each figure would read the messages many times.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from chat.models import Message
 from llm import prices
 
 DAY = timedelta(days=1)
-LONGEST_DAYS = 366
+MAX_DAYS = 366
 LISTED = 10
 UNANSWERED_LISTED = 20
 PASSAGE_CHARS = 300
@@ -43,7 +43,7 @@ GROUP BY GROUPING SETS ((day), ())
 ORDER BY day
 """
 
-# An address without its fragment is a page; a passage is known by its digest while it is counted.
+# A page is an address without its fragment; passages are grouped by their digest.
 PLACES = """
 WITH places AS MATERIALIZED (
     SELECT
@@ -80,12 +80,14 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of a day (UTC), or (None) of the whole period. A question counts on the day it was asked."""
+    """Of a day (UTC), or of the whole period (`day` is None). A question counts for the day it was
+    asked on.
+    """
 
     day: date | None
     questions: int = 0
     failed: int = 0
-    unanswered: int = 0  # failed before a word was said
+    unanswered: int = 0  # failed without any text
     stopped: int = 0  # by the reader
     thumbs_up: int = 0
     thumbs_down: int = 0
@@ -121,15 +123,15 @@ class Place:
 class Insights:
     total: Figures
     days: list[Figures]  # all of the period's, oldest first
-    pages: list[Place]  # where most is asked
-    passages: list[Place]  # about which most is asked
-    failing: list[Place]  # passages whose questions failed most
-    unanswered: list[Message]  # the newest questions that got no word of an answer
+    pages: list[Place]  # with the most questions
+    passages: list[Place]  # with the most questions
+    failing: list[Place]  # passages with the most failed questions
+    unanswered: list[Message]  # the newest questions whose replies failed without any text
 
 
 def insights(since: date, until: date) -> Insights:
     """The days from `since` to `until`, both included."""
-    period = _moment(since), _moment(min(until, date.max - DAY) + DAY)
+    period = _midnight(since), _midnight(min(until, date.max - DAY) + DAY)
     first, last = ids_around(*period)
     bounds = {"since": period[0], "until": period[1], "first": first, "last": last}
     *days, total = [_figures(row) for row in _rows(FIGURES, bounds)]
@@ -154,7 +156,7 @@ def _unanswered(since: datetime, until: datetime) -> list[Message]:
     return [reply.reply_to for reply in newest if reply.reply_to]
 
 
-def _moment(day: date) -> datetime:
+def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 

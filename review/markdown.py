@@ -1,7 +1,7 @@
 """Markdown as HTML that is safe to show to staff.
 
-What readers and models write is an attack on whoever reads it: raw HTML is shown as text, images
-(which would tell a stranger who looks, and when) are links, and what is left passes a sanitiser.
+Text from readers and models is treated as hostile: raw HTML is shown as text, images become links
+(loading one would tell its server who reads, and when), and the result passes a sanitiser.
 """
 
 import nh3
@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-LONGEST = 50_000  # characters; more than that is shown as it is
+MAX_CHARS = 50_000  # longer text is shown unformatted
 TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li",
     "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -20,7 +20,7 @@ _markdown = (
 
 
 def rendered(text: str) -> SafeString:
-    if len(text) > LONGEST:
+    if len(text) > MAX_CHARS:
         return format_html("<pre>{}</pre>", text)
     html = nh3.clean(
         _markdown.render(text),

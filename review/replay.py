@@ -1,9 +1,9 @@
-"""Trying a change: stored questions, with their stored context, asked once more.
+"""Replay: ask stored questions again, with another model or other prompts, to try a change.
 
-They are put to another model, or in other words, and a report shows how they were answered then
-and now. Nothing is stored and nothing is counted: rows are read a batch at a time, and no
-connection is held while the model works. What is known of a question goes into a line of JSON at
-once, from which its part of the page is made at the end; so memory does not grow with their number.
+A report compares the stored answers with the new ones. Nothing is stored or counted: rows are read
+in batches, and no connection is held while the model works. Each question's result is written as a
+line of JSON at once, and the page is made from these lines at the end, so that memory does not grow
+with the number of questions.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ from llm.errors import ModelError, ModelMisconfigured
 from llm.prices import Prices, cost
 from llm.providers import Provider, providers
 
-MOST = 10_000
+MAX_QUESTIONS = 10_000
 # A batch waits for its slowest answer, so it holds more questions than are asked at once.
 BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is tried: whom to ask, in which words, at what price, how many at once."""
+    """What is tried: provider, prompts, prices, and how many questions at once."""
 
     provider: Provider
     find: prompts.Find = get_template
-    edited: tuple[str, ...] = ()  # the templates that are not the usual ones
+    edited: tuple[str, ...] = ()  # names of the templates that differ from the current ones
     prices: Prices | None = None
     concurrency: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a question was answered, then or now. `cost` is None where tokens or prices are."""
+    """How a question was answered. `cost` is None where tokens or prices are unknown."""
 
     status: str
     answer: str = ""
     error_code: str = ""
-    reason: str = ""  # of a failure now; those of then are in the log of their day
+    reason: str = ""  # of a new failure; reasons of stored ones are in the log of their day
     model: str = ""
     finish_reason: str = ""
     prompt_tokens: int | None = None
@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stored(Outcome):
-    """How it was answered then, and what came of that."""
+    """The stored answer, with feedback and correction."""
 
     reply_id: UUID | None = None
     first_token_ms: int | None = None
@@ -71,7 +71,7 @@ class Stored(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A stored question, and what it is asked with now."""
+    """A stored question, and the prompt it is asked with now."""
 
     session_id: UUID
     question_id: UUID
@@ -84,7 +84,7 @@ class Case:
 
 
 def provider(model: str | None) -> Provider:
-    """The first configured service, with another model if one is named. Nobody stands in for it.
+    """The first configured provider, with another model if one is named; there is no fallback.
 
     Raises ModelMisconfigured where none is configured.
     """
@@ -94,17 +94,17 @@ def provider(model: str | None) -> Provider:
     return replace(configured[0], model=model) if model else configured[0]
 
 
-def picked(since: datetime, until: datetime | None, limit: int) -> list[UUID]:
-    """The period's most recent questions whose replies have ended, oldest first."""
+def select_questions(since: datetime, until: datetime | None, limit: int) -> list[UUID]:
+    """Ids of the period's most recent questions whose replies have ended, oldest first."""
     newest_first = Message.objects.settled().between(since, until).order_by("-id")
     return list(newest_first.values_list("pk", flat=True)[:limit])[::-1]
 
 
 def cases(keys: tuple[UUID, ...], trial: Trial) -> list[Case]:
-    """These questions (but for those deleted meanwhile), each with the prompt of its turn.
+    """These questions (without those deleted meanwhile), each with its prompt.
 
-    The history is what counts as said today: with later corrections, and with answers that were
-    still being written, in the same session, when this question came.
+    The history is read as it is today: with later corrections, and with answers that were still
+    pending in the same session when the question was asked.
     """
     questions = Message.objects.settled().filter(pk__in=keys).select_related("reply")
     found = [_case(question, trial) for question in questions.order_by("id")]
@@ -154,18 +154,18 @@ def _cost(used: Message | completions.Completion, prices: Prices | None) -> Deci
     return cost(used.prompt_tokens or 0, used.completion_tokens or 0, prices)
 
 
-def compared(
-    keys: list[UUID], trial: Trial, answered: Callable[[], object]
+def compare(
+    keys: list[UUID], trial: Trial, on_answer: Callable[[], object]
 ) -> Iterator[tuple[Case, Outcome]]:
-    """Each question with its answer of now, oldest first; `answered` is called after each.
+    """Each question with its new answer, oldest first; `on_answer` is called after each answer.
 
-    Raises ModelMisconfigured if the service turns the first one away: it would do so with all.
+    Raises ModelMisconfigured if the provider refuses the first question for its configuration.
     """
     with asyncio.Runner() as runner:
         try:
             for batch in _batches(keys, trial.concurrency * BATCH):
                 found = cases(batch, trial)
-                outcomes = runner.run(_ask_all(found, trial, answered))
+                outcomes = runner.run(_ask_all(found, trial, on_answer))
                 if batch[0] == keys[0]:
                     _check(outcomes)
                 yield from zip(found, outcomes, strict=True)
@@ -174,7 +174,7 @@ def compared(
 
 
 def _batches(keys: list[UUID], size: int) -> Iterator[tuple[UUID, ...]]:
-    """The first question alone, which shows whether the service takes any."""
+    """The first question alone, to see whether the provider is configured correctly."""
     yield (keys[0],)
     yield from batched(keys[1:], size)
 
@@ -186,14 +186,14 @@ def _check(outcomes: list[Outcome]) -> None:
 
 
 async def _ask_all(
-    found: list[Case], trial: Trial, answered: Callable[[], object]
+    found: list[Case], trial: Trial, on_answer: Callable[[], object]
 ) -> list[Outcome]:
-    turnstile = asyncio.Semaphore(trial.concurrency)
+    slots = asyncio.Semaphore(trial.concurrency)
 
     async def ask(case: Case) -> Outcome:
-        async with turnstile:
+        async with slots:
             outcome = await _ask(case, trial)
-        answered()
+        on_answer()
         return outcome
 
     async with asyncio.TaskGroup() as group:
@@ -202,7 +202,7 @@ async def _ask_all(
 
 
 async def _ask(case: Case, trial: Trial) -> Outcome:
-    """A failure is a result too."""
+    """A failure is an outcome too."""
     try:
         completion = await completions.complete(case.prompt, asked=(trial.provider,))
     except ModelError as error:

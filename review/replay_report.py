@@ -1,4 +1,4 @@
-"""What came of asking again, as a page and as lines: both answers, side by side, and their sums."""
+"""The report of a replay, as HTML and as JSON lines: both answers side by side, and a summary."""
 
 import json
 from collections import Counter
@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from chat.api.schemas import encode
 from chat.models import Message
-from review.replay import Outcome, Stored, Trial, compared
+from review.replay import Outcome, Stored, Trial, compare
 
-QUESTIONS = "<!-- questions -->"  # where they go; no text can forge it, since all of it is escaped
+QUESTIONS = "<!-- questions -->"  # their place in the page; all text is escaped, so none forges it
 
 
 @dataclass(slots=True)
 class Side:
-    """What the outcomes of then, or those of now, come to."""
+    """The sums of one side: the stored outcomes, or the new ones."""
 
     models: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ SUMMARY: tuple[tuple[str, Callable[[Side], str]], ...] = (
     ("Failed", lambda side: _tally(side.errors) or "0"),
     ("Refused by a content filter", lambda side: f"{side.ends['content-filter']}"),
     ("Ended for another reason", lambda side: f"{side.ends['other']}"),
-    ("Cut at the longest answer", lambda side: f"{side.ends['length']}"),
+    ("Cut at the maximum length", lambda side: f"{side.ends['length']}"),
     ("Mean length, characters", lambda side: _mean(side.lengths)),
     ("Tokens in", lambda side: _total(side.tokens_in)),
     ("Tokens out", lambda side: _total(side.tokens_out)),
@@ -72,9 +72,9 @@ SUMMARY: tuple[tuple[str, Callable[[Side], str]], ...] = (
 )
 
 
-def summary(then: Side, now: Side) -> list[tuple[str, str, str]]:
-    """Rows of a table: what is compared, then, now."""
-    return [(label, tell(then), tell(now)) for label, tell in SUMMARY]
+def summary(stored: Side, replayed: Side) -> list[tuple[str, str, str]]:
+    """Rows of a table: label, stored, replayed."""
+    return [(label, text_of(stored), text_of(replayed)) for label, text_of in SUMMARY]
 
 
 def _tally(counter: Counter[str]) -> str:
@@ -90,29 +90,29 @@ def _total(numbers: list[int]) -> str:
     return f"{sum(numbers):,} (mean {_mean(numbers)})" if numbers else NOTHING
 
 
-def _quantile(milliseconds: list[int], part: float) -> str:
-    """The shortest time within which that part of them was done."""
+def _quantile(milliseconds: list[int], share: float) -> str:
+    """The shortest time within which this share of them was done."""
     if not milliseconds:
         return NOTHING
-    return f"{sorted(milliseconds)[ceil(part * len(milliseconds)) - 1] / 1000:.1f} s"
+    return f"{sorted(milliseconds)[ceil(share * len(milliseconds)) - 1] / 1000:.1f} s"
 
 
 def report(
-    keys: list[UUID], trial: Trial, page: TextIO, lines: TextIO, answered: Callable[[], object]
+    keys: list[UUID], trial: Trial, page: TextIO, lines: TextIO, on_answer: Callable[[], object]
 ) -> list[tuple[str, str, str]]:
     """Ask, and write the report; returns its summary. `lines` must be readable too.
 
-    Raises ModelMisconfigured, as `compared` does.
+    Raises ModelMisconfigured, as `compare` does.
     """
-    then, now, asked_at = Side(), Side(), list[datetime]()
-    for case, outcome in compared(keys, trial, answered):
+    stored, replayed, asked_at = Side(), Side(), list[datetime]()
+    for case, outcome in compare(keys, trial, on_answer):
         lines.write(encode(asdict(case) | {"replayed": asdict(outcome)}) + "\n")
-        then.count(case.stored)
-        now.count(outcome)
-        asked_at = [*asked_at[:1], case.asked_at]  # of the first and the last
-    rows = summary(then, now)
+        stored.count(case.stored)
+        replayed.count(outcome)
+        asked_at = [*asked_at[:1], case.asked_at]  # the first and the last
+    rows = summary(stored, replayed)
     lines.seek(0)
-    count = then.statuses.total()
+    count = stored.statuses.total()
     context = {"trial": trial, "summary": rows, "count": count, "asked_at": asked_at}
     page.writelines(_page(context, lines))
     return rows

@@ -1,4 +1,4 @@
-"""Staff read, judge and correct conversations. Nobody edits or makes up a message."""
+"""Staff read, judge and correct conversations. Messages are neither edited nor added."""
 
 from django.contrib import admin
 
@@ -6,4 +6,4 @@ from review.admin import messages, sessions, staff  # noqa: F401 - they register
 
 admin.site.site_header = admin.site.site_title = "Book chat"
 admin.site.index_title = "Conversations and staff"
-admin.site.enable_nav_sidebar = False  # there are few rooms, and the lists need the width
+admin.site.enable_nav_sidebar = False  # there are few pages, and the lists need the width

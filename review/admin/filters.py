@@ -1,4 +1,4 @@
-"""By what staff find conversations. Each filter is one look into an index."""
+"""The filters of the session list. Each is one index lookup."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class VerdictFilter(SimpleListFilter):
 
 
 class ContainsFilter(SimpleListFilter):
-    """Sessions with a message of some kind."""
+    """Sessions with at least one message of a kind."""
 
     choice: str
 
@@ -79,7 +79,7 @@ class PassageFilter(ContainsFilter):
 
 
 class RecentFilter(SimpleListFilter):
-    """Choices from the most recent messages: all that there ever were would be a scan."""
+    """Offers the values of the most recent messages; collecting all values would scan the table."""
 
     column: str
 

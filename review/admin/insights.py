@@ -1,4 +1,4 @@
-"""The page of figures: what readers asked in a period, and how it went."""
+"""The insights page: the figures of a period."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,25 +12,25 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from review.admin.reading import TooSlow, bounded
-from review.insights import LONGEST_DAYS, Insights, insights
+from review.insights import MAX_DAYS, Insights, insights
 
 PERIODS = (7, 30, 90)  # days, one click each
 USUAL_PERIOD = 30
 
 
 class PeriodForm(forms.Form):
-    """Days (UTC), both included."""
+    """First and last day (UTC), both included."""
 
     since = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="to", widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date"}))
 
     def clean(self) -> dict[str, Any]:
         days = super().clean() or self.cleaned_data
         if "since" in days and "until" in days:
             if days["since"] > days["until"]:
                 raise forms.ValidationError("The first day is after the last.")
-            if days["until"] - days["since"] >= timedelta(days=LONGEST_DAYS):
-                raise forms.ValidationError(f"Choose at most {LONGEST_DAYS} days.")
+            if days["until"] - days["since"] >= timedelta(days=MAX_DAYS):
+                raise forms.ValidationError(f"Choose at most {MAX_DAYS} days.")
         return days
 
 
@@ -54,23 +54,23 @@ def insights_page(request: HttpRequest) -> HttpResponse:
                 found = insights(**form.cleaned_data)
             context |= {"insights": found, "charts": _charts(found)}
         except TooSlow:
-            form.add_error(None, "That would take too long. Choose fewer days.")
+            form.add_error(None, "This period takes too long to count. Choose fewer days.")
     return TemplateResponse(request, "review/insights.html", context)
 
 
 def _days_ago(today: date, days: int) -> date:
-    """The first of so many days, today included."""
+    """The first of this number of days up to today."""
     return today - timedelta(days=days - 1)
 
 
 def _charts(found: Insights) -> dict[str, list[Any]]:
-    """The figures of each day, series by series, as `insights.js` draws them."""
+    """One list per series, with a figure for each day, as `insights.js` draws them."""
 
     def series(name: str) -> list[Any]:
         return [getattr(day, name) for day in found.days]
 
     def percentile(of: str, which: str) -> list[float | None]:
-        """In seconds; None where nobody asked."""
+        """In seconds; None for a day without questions."""
         taken = [getattr(day, of) for day in found.days]
         return [getattr(each, which) / 1000 if each else None for each in taken]
 

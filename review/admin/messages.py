@@ -1,4 +1,4 @@
-"""The list of messages, across conversations."""
+"""The list of messages of all conversations."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class MessageAdmin(ReadOnlyAdmin):
     list_filter = ("role", "status", "feedback", "created_at")
     list_select_related = ("session",)
     search_fields = ("content",)  # by `get_search_results`
-    search_help_text = 'words, "phrases", -not'
+    search_help_text = 'Words, "phrases", -not'
     sortable_by = ()
     fields = readonly_fields = (
         "session_link",
@@ -34,13 +34,15 @@ class MessageAdmin(ReadOnlyAdmin):
         return (queryset if found is None else queryset.filter(pk__in=found)), False
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Of a question its reply too; the database sees to it, so it is only told here."""
+        """Lists the replies that the database deletes with their questions (ON DELETE CASCADE)."""
         messages = list(objs)
         replies = Message.objects.filter(reply_to__in=messages).count()
-        told = [f"{message} (and the reply to it)" for message in messages if not message.reply_to]
-        told += [str(message) for message in messages if message.reply_to]
+        listed = [
+            f"{message} (and the reply to it)" for message in messages if not message.reply_to
+        ]
+        listed += [str(message) for message in messages if message.reply_to]
         counts = {"messages": len(messages), "replies to them": replies}
-        return told, counts, set(), []
+        return listed, counts, set(), []
 
     @admin.display(description="text")
     def excerpt(self, message: Message) -> str:

@@ -1,4 +1,4 @@
-"""What the lists have in common: read only, and neither counted nor searched for long."""
+"""What the lists share: read-only, with bounded counts and bounded queries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +18,21 @@ from psycopg.errors import InternalError_, QueryCanceled, StatementTooComplex
 MOST_COUNTED = 1_000
 EXCERPT_CHARS = 120
 LONGEST_QUERY_SECONDS = 5
-WAYS = ("", "exact", "gte", "lt", "isnull")  # in which the filters of a list ask for a column
+LOOKUPS = ("", "exact", "gte", "lt", "isnull")  # the ones that the filters of a list use
 
-
-# The last: 33 dashes in a row are too many for the stack of its text search.
+# InternalError: 33 dashes in a row are too many for the stack of PostgreSQL's text search.
 UNANSWERED = (QueryCanceled, StatementTooComplex, InternalError_)
 
 
 class TooSlow(Exception):
-    """A query was ended because it took too long, or not begun because it would."""
+    """A query was cancelled because it took too long, or refused as too complex."""
 
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Reads the database, with no query longer than a few seconds. Raises TooSlow.
+    """Limit each query in the block to a few seconds. Raises TooSlow.
 
-    Some searches read everything (`node -node`), and readers' turns share the database with them.
+    Some searches scan the whole table (`node -node`), in the database that readers' turns need.
     """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -47,7 +46,7 @@ def bounded() -> Iterator[None]:
 
 
 class CappedPaginator(Paginator):
-    """A full count reads the whole table."""
+    """Counts up to a limit: a full count scans the whole table."""
 
     @cached_property
     def count(self) -> int:
@@ -62,17 +61,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = list_max_show_all = 50
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """What the list's own filters ask for.
+        """Only the lookups of the list's own filters.
 
-        Django lets an address ask for any column, in any way: also for what no page shows, such as
-        a reader's keys, letter by letter.
+        Django lets a URL filter by any column with any lookup, and so reveal columns that no page
+        shows, such as a reader's keys, character by character.
         """
         names = {getattr(each, "parameter_name", each) for each in self.list_filter}
-        name, _, way = lookup.partition("__")
-        return name in names and way in WAYS
+        name, _, kind = lookup.partition("__")
+        return name in names and kind in LOOKUPS
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """NUL is in no text of PostgreSQL's, which refuses to be asked for it."""
+        """Refuses NUL, which PostgreSQL accepts in no text."""
         if any("\0" in value for _, values in request.GET.lists() for value in values):
             raise IncorrectLookupParameters
         return super().get_changelist_instance(request)
@@ -86,11 +85,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if request.method == "POST":  # an action takes its time
+        if request.method == "POST":  # an action may take longer
             try:
                 return super().changelist_view(request, extra_context)
             except ValidationError:
-                messages.error(request, "Something was selected that is not in this list.")
+                messages.error(
+                    request, "The selection contains something that is not in this list."
+                )
                 return HttpResponseRedirect(request.get_full_path())
         try:
             with bounded():

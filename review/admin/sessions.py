@@ -1,4 +1,4 @@
-"""The list of conversations, and judging several at once."""
+"""The list of sessions, with its actions: judge, export, delete."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ SESSIONS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a session's row says beside its first question."""
+    """What the list shows of a session beside its first question."""
 
     total: int = 0
     failed: int = 0
@@ -44,7 +44,7 @@ class Facts:
 
 
 def facts_of(sessions: list[ChatSession]) -> dict[UUID, Facts]:
-    """One query, for the sessions of one page."""
+    """The facts of the sessions of one page, in one query."""
 
     def count(**condition: Any) -> Count:
         return Count("pk", filter=Q(**condition))
@@ -69,10 +69,10 @@ def facts_of(sessions: list[ChatSession]) -> dict[UUID, Facts]:
 
 
 def _short(page: str) -> str:
-    """A page's address without the site, which is mostly the same."""
+    """A page's address without scheme, host and query."""
     try:
         address = urlsplit(page)
-    except ValueError:  # browsers, and so readers, take addresses that Python does not
+    except ValueError:  # browsers accept addresses that Python does not
         return page
     return address._replace(scheme="", netloc="", query="").geturl() or page
 
@@ -86,18 +86,18 @@ def _linked(page: str) -> SafeString | str:
 def exported(
     sessions: QuerySet[ChatSession], form: str, content_type: str
 ) -> StreamingHttpResponse:
-    """The sessions' questions and replies as a file, sent while it is being read."""
+    """The sessions' questions and replies as a file, streamed while the rows are read."""
     keys = list(sessions.values_list("pk", flat=True))
-    header, told = export.FORMATS[form]
+    header, format_rows = export.FORMATS[form]
 
     async def content() -> AsyncIterator[str]:
         yield header
         for some in batched(keys, SESSIONS_AT_ONCE):
             questions = Message.objects.questions().filter(session__in=some)
             after: UUID | None = None
-            # Each batch a short piece of work of its own: a stream holds no connection.
+            # A batch at a time: the stream holds no connection while the client reads.
             while rows := await in_thread(partial(export.batch, questions, after)):
-                yield told(rows)
+                yield format_rows(rows)
                 after = rows[-1][1]
 
     response = StreamingHttpResponse(content(), content_type=content_type)
@@ -107,7 +107,7 @@ def exported(
 
 class SessionList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
-        if getattr(request, "without_results", False):  # its queryset alone is wanted
+        if getattr(request, "without_results", False):  # only its queryset is needed
             return
         super().get_results(request)
         self.result_list = list(self.result_list)
@@ -131,7 +131,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         "updated_at",
     )
     search_fields = ("messages__content",)  # by `get_search_results`
-    search_help_text = 'words, "phrases", -not; or a session\'s whole id'
+    search_help_text = 'Words, "phrases", -not; or the whole id of a session'
     sortable_by = ()
     actions = ("judge_good", "judge_needs_work", "judge_harmful", "export_jsonl", "export_csv")
 
@@ -203,7 +203,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     def judge_all(
         self, request: HttpRequest, sessions: QuerySet[ChatSession], verdict: ChatSession.Verdict
     ) -> None:
-        """The notes stay: they are no part of what is chosen here."""
+        """Sets the verdict only; notes are kept."""
         keys = list(sessions.values_list("pk", flat=True))
         user = cast(int, request.user.pk)
         named = verdict.label.lower()
@@ -213,7 +213,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             LogEntry.objects.log_actions(user, judged, CHANGE, f"Judged as {named}.")
         self.message_user(request, f"Judged as {named}: {len(keys)}.")
 
-    # Taking out -----------------------------------------------------------------------------
+    # Exporting ------------------------------------------------------------------------------
     def has_export_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("chat.export_chatsession"))
 
@@ -231,7 +231,7 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
 
     # Deleting -------------------------------------------------------------------------------
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The messages go with them; the database sees to it, so it is only told here."""
+        """Lists the messages that the database deletes with their sessions (ON DELETE CASCADE)."""
         sessions = list(objs)
         counts = dict(
             Message.objects.filter(session__in=sessions)
@@ -239,5 +239,5 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             .values_list("session")
             .annotate(Count("pk"))
         )
-        told = [f"Session {each} with its {counts.get(each.pk, 0)} messages" for each in sessions]
-        return told, {"sessions": len(sessions), "messages": sum(counts.values())}, set(), []
+        listed = [f"Session {each} with its {counts.get(each.pk, 0)} messages" for each in sessions]
+        return listed, {"sessions": len(sessions), "messages": sum(counts.values())}, set(), []

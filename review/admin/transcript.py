@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_protect
 from chat.models import ChatSession, ChatSessionQuerySet, Message
 from review.admin.reading import TooSlow, bounded
 
-MESSAGES_OF_A_PAGE = 100
+MESSAGES_PER_PAGE = 100
 FILTERS = "_changelist_filters"
 
 
@@ -39,16 +39,17 @@ class CorrectionForm(forms.Form):
     correction = forms.CharField(required=False, max_length=100_000)
 
 
-def outdated(request: HttpRequest, at: datetime | None) -> bool:
-    """Whether the form was made before somebody else's review or correction, of then.
+def is_outdated(request: HttpRequest, changed_at: datetime | None) -> bool:
+    """Whether someone else has reviewed or corrected (at `changed_at`) since the form was made.
 
-    Without this, whoever looked first and saved last would delete the other's words unseen.
+    Without this check, the last to save would overwrite the other's text without seeing it.
     """
-    return request.POST.get("seen", told := at.isoformat() if at else "") != told
+    current = changed_at.isoformat() if changed_at else ""
+    return request.POST.get("seen", current) != current
 
 
 class Transcript(admin.ModelAdmin):
-    """The page behind a session of the list."""
+    """The page of a session: read, judge and correct it."""
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("chat.review_chatsession"))
@@ -81,14 +82,14 @@ class Transcript(admin.ModelAdmin):
         review: ReviewForm | None = None,
         typed: tuple[Any, str] | None = None,
     ) -> HttpResponse:
-        """`typed` is a correction that was not stored: its reply's id, and the text."""
+        """`typed` is a correction that was not stored: the reply's id and the text."""
         before = forms.UUIDField(required=False)
         try:
             oldest = before.clean(request.GET.get("before"))
         except forms.ValidationError:
             oldest = None
         related = Message.objects.filter(session=session).select_related("corrected_by")
-        messages, has_older = related.page(MESSAGES_OF_A_PAGE, oldest)
+        messages, has_older = related.page(MESSAGES_PER_PAGE, oldest)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -109,9 +110,9 @@ class Transcript(admin.ModelAdmin):
         return TemplateResponse(request, "admin/chat/chatsession/transcript.html", context)
 
     def neighbours(self, request: HttpRequest, session: ChatSession) -> dict[str, str | None]:
-        """The addresses of the sessions around this one in the list that the reader came from.
+        """The addresses of the sessions before and after this one in the list one came from.
 
-        None of them when that list's search takes too long, or is none.
+        Empty when the search of that list is invalid or takes too long.
         """
         try:
             with bounded():
@@ -130,13 +131,13 @@ class Transcript(admin.ModelAdmin):
             "next_unreviewed": earlier.unreviewed(),
         }
         keys = {name: rows.values_list("pk", flat=True).first() for name, rows in found.items()}
-        if keys["next_unreviewed"] is None:  # none below; perhaps above
+        if keys["next_unreviewed"] is None:  # none is older; perhaps one is newer
             unreviewed = later.unreviewed().values_list("pk", flat=True)
             keys["next_unreviewed"] = unreviewed.first()
         return {name: self.address(request, key) if key else None for name, key in keys.items()}
 
     def listed(self, request: HttpRequest) -> ChatSessionQuerySet:
-        """The list's own rows, by its filters and search."""
+        """The rows of that list, by its filters and search."""
         listing = HttpRequest()
         listing.user, listing.method = request.user, "GET"
         listing.GET = QueryDict(request.GET.get(FILTERS, ""))
@@ -166,10 +167,10 @@ class Transcript(admin.ModelAdmin):
         if not form.is_valid():
             return self.show(request, session, form)
         verdict, note = form.cleaned_data["verdict"], form.cleaned_data["review_note"]
-        late = outdated(request, session.reviewed_at)
+        late = is_outdated(request, session.reviewed_at)
         if late or not self.judge(request, session, verdict, note):
             session.refresh_from_db(fields=["verdict", "review_note", "reviewed_at", "reviewed_by"])
-            self.message_user(request, told_of_review(session), "error")
+            self.message_user(request, review_conflict(session), "error")
             return self.show(request, session, form)
         if "_judge_next" in request.POST:
             following = self.neighbours(request, session).get("next_unreviewed")
@@ -179,7 +180,10 @@ class Transcript(admin.ModelAdmin):
         return HttpResponseRedirect(self.address(request, session.pk))
 
     def judge(self, request: HttpRequest, session: ChatSession, verdict: str, note: str) -> bool:
-        """Only these columns: readers go on writing to the others. Whether nobody was faster."""
+        """Store the review, unless another one was stored meanwhile; returns whether it was stored.
+
+        Writes these columns only, since readers' turns write to the others.
+        """
         unchanged = ChatSession.objects.filter(pk=session.pk, reviewed_at=session.reviewed_at)
         found = unchanged.update(
             verdict=verdict,
@@ -203,17 +207,19 @@ class Transcript(admin.ModelAdmin):
         text = text.replace("\r\n", "\n").strip()
         replies = Message.objects.replies().filter(session=session, pk=key)
         reply = get_object_or_404(replies.select_related("session"))
-        late = outdated(request, reply.corrected_at)
-        if late or not self.put_right(request, reply, text):
+        late = is_outdated(request, reply.corrected_at)
+        if late or not self.store_correction(request, reply, text):
             reply = get_object_or_404(replies.select_related("corrected_by"))
-            self.message_user(request, told_of_correction(reply), "error")
+            self.message_user(request, correction_conflict(reply), "error")
             return self.show(request, session, typed=(key, text))
-        done = "stored: the reader sees it at the reply" if text else "taken back"
+        done = "stored. The reader sees it with the reply" if text else "removed"
         self.message_user(request, f"The correction is {done}.")
         return HttpResponseRedirect(f"{request.get_full_path()}#message-{key}")
 
-    def put_right(self, request: HttpRequest, reply: Message, text: str) -> bool:
-        """Whether the reply is there, as it was when it was read; one being written is not."""
+    def store_correction(self, request: HttpRequest, reply: Message, text: str) -> bool:
+        """Store the correction, unless the reply is pending or was corrected meanwhile; returns
+        whether it was stored.
+        """
         unchanged = Message.objects.filter(pk=reply.pk, corrected_at=reply.corrected_at)
         found = unchanged.exclude(status=Message.Status.PENDING).update(
             correction=text,
@@ -221,23 +227,29 @@ class Transcript(admin.ModelAdmin):
             corrected_by=request.user if text else None,
         )
         if found:
-            done = "Corrected a reply." if text else "Took back a correction."
+            done = "Corrected a reply." if text else "Removed a correction."
             self.log_change(request, reply.session, done)
         return bool(found)
 
 
-def told_of_review(session: ChatSession) -> str:
-    """What somebody else made of it meanwhile."""
+def review_conflict(session: ChatSession) -> str:
+    """A sentence about the review that was stored meanwhile."""
     if not session.reviewed_at:
-        return "The review was taken back meanwhile. Save again if you stand by yours."
+        return "The review was removed in the meantime. Save again to store yours."
     verdict = session.get_verdict_display() or "no verdict"
     note = f" (“{session.review_note}”)" if session.review_note else ""
-    by = session.reviewed_by or "somebody"
-    return f"This was reviewed meanwhile, by {by}: {verdict}{note}. Save again to replace that."
+    by = session.reviewed_by or "someone"
+    return (
+        f"This was reviewed in the meantime by {by}: {verdict}{note}. Save again to replace that."
+    )
 
 
-def told_of_correction(reply: Message) -> str:
+def correction_conflict(reply: Message) -> str:
+    """A sentence about why the correction was not stored."""
     if reply.status == Message.Status.PENDING:
-        return "This reply is still being written. Correct it once it is there."
-    by = reply.corrected_by or "somebody"
-    return f"The correction was changed meanwhile, by {by}. Save again to replace it with yours."
+        return "This reply is still being written. Correct it once it is complete."
+    by = reply.corrected_by or "someone"
+    return (
+        f"The correction was changed in the meantime by {by}. "
+        "Save again to replace it with yours."
+    )

@@ -1,4 +1,4 @@
-"""What the pages of staff say about a message."""
+"""How the pages of staff show a message."""
 
 from urllib.parse import quote
 
@@ -13,11 +13,11 @@ from review.markdown import rendered
 
 register = template.Library()
 
-WORDS_OF_A_FRAGMENT = 5
+FRAGMENT_WORDS = 5
 FINISH_REASONS = {
-    "length": "cut at the longest answer allowed",
+    "length": "cut at the maximum length",
     "content-filter": "cut by the model's content filter",
-    "other": "ended for a reason of the model's own",
+    "other": "ended for another reason",
 }
 
 
@@ -28,34 +28,34 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def web_address(page_url: str) -> str:
-    """It, if it is one; nothing else becomes a link, whatever the table holds."""
+    """The address if it is one; nothing else becomes a link, whatever the column holds."""
     return page_url if page_url.lower().startswith(("http://", "https://")) else ""
 
 
 @register.filter
 def passage_link(question: Message) -> str:
-    """The page's address, at the passage: browsers scroll to it and mark it."""
+    """The page's address with a text fragment: browsers scroll to the passage and highlight it."""
     words = question.selected_text.split()
-    start, end = words[:WORDS_OF_A_FRAGMENT], words[WORDS_OF_A_FRAGMENT:][-WORDS_OF_A_FRAGMENT:]
+    start, end = words[:FRAGMENT_WORDS], words[FRAGMENT_WORDS:][-FRAGMENT_WORDS:]
     return _at_text(question.page_url, start, end)
 
 
 @register.filter
 def place_link(place: Place) -> str:
-    """The same for a passage of which only the beginning is known."""
-    return _at_text(place.page, place.passage.split()[:WORDS_OF_A_FRAGMENT])
+    """The same, for a passage of which only the beginning is known."""
+    return _at_text(place.page, place.passage.split()[:FRAGMENT_WORDS])
 
 
 def _at_text(page: str, *parts: list[str]) -> str:
     if not web_address(page):
         return ""
     fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
-    joint = ":~:" if "#" in page else "#:~:"
-    return f"{page}{joint}text={fragment}"
+    separator = ":~:" if "#" in page else "#:~:"
+    return f"{page}{separator}text={fragment}"
 
 
 def _encoded(text: str) -> str:
-    return quote(text, safe="").replace("-", "%2D")  # a dash has a meaning there
+    return quote(text, safe="").replace("-", "%2D")  # a dash has a meaning in text fragments
 
 
 @register.filter
@@ -69,7 +69,7 @@ def why(reply: Message) -> str:
 
 @register.filter
 def ended(reply: Message) -> str:
-    """How a reply ended, where that is worth a word."""
+    """Why a reply ended early; empty for an ordinary end."""
     return FINISH_REASONS.get(reply.finish_reason, "")
 
 

@@ -1,4 +1,4 @@
-"""The lists of the admin: staff find conversations; the number of queries does not grow."""
+"""The lists of the admin: what they show, find and refuse, with a constant number of queries."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -33,7 +33,7 @@ def conversation(exchanges=1, question="What is a node?"):
 
 @pytest.fixture
 def reader(client):
-    """A member of staff who may view."""
+    """A member of staff with view permissions."""
     user = User.objects.create_user("rita", password="x", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(user)
@@ -63,7 +63,7 @@ def rows(reader):
     return listed
 
 
-def test_sessions_show_what_they_are_about(reader):
+def test_a_session_row_shows_first_question_and_number_of_messages(reader):
     session = conversation(3)
 
     page = reader.get(SESSIONS).content.decode()
@@ -83,7 +83,7 @@ def test_messages_show_role_status_and_session(reader):
     assert reverse("admin:chat_chatsession_change", args=[session.id]) in page
 
 
-def test_a_message_opens_with_its_facts(reader):
+def test_the_page_of_a_message_shows_its_columns(reader):
     message = conversation().messages.replies().get()
 
     page = reader.get(f"{MESSAGES}{message.id}/change/").content.decode()
@@ -105,7 +105,7 @@ def test_messages_and_sessions_are_found_by_words(reader):
     assert "Bob" not in messages
 
 
-def test_badges_and_pages_tell_at_a_glance(reader):
+def test_a_session_row_shows_badges_and_pages(reader):
     session = conversation(3)
     replies = list(session.messages.replies().order_by("id"))
     session.messages.filter(id=replies[0].id).update(status="failed", error_code="model_timeout")
@@ -115,14 +115,14 @@ def test_badges_and_pages_tell_at_a_glance(reader):
 
     page = reader.get(SESSIONS).content.decode()
 
-    for name, told in (
+    for name, text in (
         ("failed", "failed"),
         ("stopped", "stopped"),
         ("thumb down", "thumb down"),
         ("corrected", "corrected"),
         ("", "unreviewed"),
     ):
-        assert f'<span class="badge {name}">{told}</span>' in page
+        assert f'<span class="badge {name}">{text}</span>' in page
     assert '<a href="https://book.example/chapter-3?x=1"' in page
     assert ">/chapter-3</a>" in page
 
@@ -226,7 +226,7 @@ def test_a_large_table_is_not_counted_whole(monkeypatch):
 
 
 @pytest.mark.parametrize("path", [SESSIONS, MESSAGES])
-def test_not_even_an_administrator_makes_or_changes_anything(admin_client, path):
+def test_not_even_an_administrator_adds_or_edits_a_message(admin_client, path):
     session = conversation()
     row = session if path == SESSIONS else session.messages.replies().get()
 
@@ -238,16 +238,18 @@ def test_not_even_an_administrator_makes_or_changes_anything(admin_client, path)
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "sentence"),
     [(SESSIONS, "with its 2 messages"), (MESSAGES, "and the reply to it")],
     ids=["session", "message"],
 )
-def test_deleting_takes_the_permission_and_says_what_goes(reader, admin_client, path, told):
+def test_deleting_needs_the_permission_and_lists_what_is_deleted(
+    reader, admin_client, path, sentence
+):
     session = conversation()
     row = session if path == SESSIONS else session.messages.questions().get()
 
     assert reader.post(f"{path}{row.pk}/delete/", {"post": "yes"}).status_code == 403
-    assert told in admin_client.get(f"{path}{row.pk}/delete/").content.decode()
+    assert sentence in admin_client.get(f"{path}{row.pk}/delete/").content.decode()
     assert admin_client.post(f"{path}{row.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Message.objects.filter(session=session).exists()
 
@@ -261,7 +263,7 @@ def test_staff_without_permission_and_visitors_see_nothing(client):
         assert client.get(path).status_code == 403
 
 
-def test_a_superuser_can_be_made_and_can_log_in(client, monkeypatch):
+def test_a_superuser_can_be_created_and_can_log_in(client, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "a long pass phrase")
     call_command("createsuperuser", "--noinput", username="ada", email="ada@book.example")
 

@@ -35,7 +35,7 @@ def unknown_problems(page):
 
 @pytest.fixture(scope="module")
 def cookies(browser, server, django_db_blocker):
-    """Rita's, a reviewer, and Ada's, who may all; each has logged in once."""
+    """Those of Rita, a reviewer, and Ada, a superuser; each has logged in once."""
 
     def hire():
         rita = User.objects.create_user("rita", password=PASSWORD, is_staff=True)
@@ -57,7 +57,7 @@ def cookies(browser, server, django_db_blocker):
 
 @pytest.fixture
 def staff(visit, server, cookies, stored):
-    """Opens a page as one of them; there are no conversations yet."""
+    """Opens a page as one of them, without any conversations."""
     elsewhere(ChatSession.objects.all().delete)
     return lambda name, **options: visit(
         base_url=server.base_url, storage_state=cookies[name], **options
@@ -66,18 +66,18 @@ def staff(visit, server, cookies, stored):
 
 @pytest.fixture
 def page(staff):
-    """Rita's."""
+    """A page of Rita's."""
     return staff("rita")
 
 
 def shows(page, *questions):
-    """The list has these conversations, from the newest."""
+    """The list has these conversations, newest first."""
     expect(page.locator("#result_list .field-first_question a")).to_have_text(questions)
 
 
-def begins_with(page, question):
-    """The conversation that is open."""
-    expect(page.locator(".said.user .text").first).to_have_text(question)
+def starts_with(page, question):
+    """The open conversation starts with this question."""
+    expect(page.locator(".message.user .text").first).to_have_text(question)
 
 
 def unfold(page):
@@ -136,10 +136,10 @@ def test_a_filter_leaves_what_it_says_and_previous_and_next_stay_within_it(page,
     shows(page, "Third?", "First?")
     page.get_by_role("link", name="Third?").click()
     page.get_by_role("link", name="Older →").click()
-    begins_with(page, "First?")
+    starts_with(page, "First?")
     expect(page.get_by_role("link", name="Older →")).to_have_count(0)
     page.get_by_role("link", name="← Newer").click()
-    begins_with(page, "Third?")
+    starts_with(page, "Third?")
     page.get_by_role("link", name="Sessions").click()
     shows(page, "Third?", "First?")
 
@@ -179,12 +179,12 @@ def test_a_judged_conversation_leads_to_the_next_unreviewed(page, ask):
         page.get_by_role("radio", name="Needs work").check()
         page.get_by_label("Note").fill("Too long.")
         page.get_by_role("button", name="Save and next unreviewed").click()
-        begins_with(page, following)
+        starts_with(page, following)
 
     assert judged() == [("needs_work", "Too long.")] * 2
 
 
-def test_one_can_judge_without_a_mouse(page, ask):
+def test_a_conversation_can_be_judged_by_keyboard_alone(page, ask):
     ask()
     page.goto(SESSIONS)
 
@@ -214,7 +214,7 @@ def test_a_correction_reaches_the_reader(page, ask, client):
     page.goto(f"{SESSIONS}{session}/change/")
 
     page.get_by_text("Correct this reply").click()
-    page.get_by_label("What the reader should have been told").fill("A *process*.")
+    page.get_by_label("The right answer").fill("A *process*.")
     page.get_by_role("button", name="Store the correction").click()
 
     expect(page.locator(".correction em")).to_have_text("process")
@@ -224,7 +224,7 @@ def test_a_correction_reaches_the_reader(page, ask, client):
 
 
 def choose(page, action, *names):
-    """Selects the sessions that begin so, and an action for them."""
+    """Selects these sessions, and an action."""
     for name in names:
         row = page.locator("#result_list tbody tr").filter(has_text=name)
         row.get_by_role("checkbox").check()
@@ -250,7 +250,7 @@ def rows_of(file):
 
 
 @pytest.mark.parametrize(("action", "form"), [("JSON lines", "jsonl"), ("CSV", "csv")])
-def test_what_is_selected_is_taken_out_as_a_file(page, ask, tmp_path, action, form):
+def test_selected_sessions_are_exported_as_a_file(page, ask, tmp_path, action, form):
     for name in ("First", "Second", "Third"):
         ask(f"{name}?")
     page.goto(SESSIONS)
@@ -266,7 +266,7 @@ def test_what_is_selected_is_taken_out_as_a_file(page, ask, tmp_path, action, fo
     assert {row["answer"] for row in rows_of(file)} == {"A scripted answer."}
 
 
-# What readers and models write ---------------------------------------------------------------
+# Hostile text ---------------------------------------------------------------------------------
 FOREIGN = "https://tracker.example"
 HOSTILE = f"""<script>harmed = "script"</script> </textarea><script>harmed = "textarea"</script>
 <img src="{FOREIGN}/a.png" onerror="harmed = 'image'"> <svg onload="harmed = 'svg'"></svg>
@@ -279,14 +279,14 @@ HOSTILE = f"""<script>harmed = "script"</script> </textarea><script>harmed = "te
 HOSTILE_ADDRESS = f"{FOREIGN}/\"><img/src=x/onerror=harmed='address'>'onclick=harmed='quote'"
 
 
-# What an attack would add; Django's own pictures, scripts and the figures of charts are not.
+# Elements that an attack would add, and not Django's own images and scripts or the charts' figures.
 ELEMENTS = """script:not([src^="/static/"], [type="application/json"]), iframe, style, svg, object,
     [onerror], [onload], [onclick], [src*=tracker]"""
 
 
 @pytest.fixture
 def attacked(ask, client, model):
-    """The session and the reply where everything that can be written is an attack."""
+    """A session and a reply with an attack in every field."""
     model.says(HOSTILE)
     asked = {"selected_text": HOSTILE, "page_url": HOSTILE_ADDRESS}
     session = ask(HOSTILE).json()["session_id"]
@@ -312,8 +312,8 @@ def attacked(ask, client, model):
     ],
     ids=["list", "conversation", "deletion", "messages", "message", "insights"],
 )
-def test_what_is_written_stays_inert(staff, attacked, path):
-    """Requests that would leave, dialogs and errors fail any test (`tests.helpers.browser`)."""
+def test_hostile_text_stays_inert_on_every_page(staff, attacked, path):
+    """Requests to other hosts, dialogs and errors fail any test (`tests.helpers.browser`)."""
     session, reply = attacked
     page = staff("ada")
     page.goto(path.format(session=session, reply=reply))
@@ -348,7 +348,7 @@ def test_the_insights_draw_their_figures_and_lead_to_a_page_s_conversations(page
     shows(page, "Second?")
 
 
-# For everybody, on every screen ---------------------------------------------------------------
+# Accessibility ---------------------------------------------------------------------------------
 PAGES = {
     "login": "/admin/login/",
     "index": "/admin/",
@@ -367,10 +367,9 @@ PAGES = {
 
 @pytest.fixture
 def demo(staff):
-    """Opens a page by its name, as someone who may all, where there are all kinds of
-    conversations."""
+    """Opens a page by its name, as a superuser, with conversations of all kinds."""
 
-    def seed():  # this one has a conversation with all that happens to replies
+    def seed():  # this seed has a conversation with every kind of reply
         call_command("seed_demo", sessions=8, seed=14155, verbosity=0)
         reply = Message.objects.failed().get()
         correction = {"correction": "- `this`\n- that", "corrected_at": timezone.now()}
@@ -391,7 +390,7 @@ def demo(staff):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_keeps_nobody_out_by_day_and_by_night(demo, name):
+def test_a_page_is_accessible_in_light_and_dark(demo, name):
     page = demo(name)
 
     for scheme in ("light", "dark"):
@@ -407,7 +406,7 @@ def lightness(page):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_no_wider_than_a_phone(demo, name):
+def test_a_page_fits_a_phone(demo, name):
     page = demo(name)
 
     for phone in PHONES:

@@ -1,4 +1,4 @@
-"""What staff put in a reply's place reaches the reader, and the model."""
+"""Corrections of staff reach the reader and the model."""
 
 from uuid import uuid4
 
@@ -34,8 +34,8 @@ def test_the_conversation_carries_the_correction_beside_the_reply(client, sessio
 def test_later_turns_send_the_corrected_text_to_the_model(ask, model, session):
     ask("And a topic?", session_id=session)
 
-    told = [message["content"] for message in model.prompt[1:]]
-    assert told == ["What is a node?", "A node is a process.", "And a topic?"]
+    sent = [message["content"] for message in model.prompt[1:]]
+    assert sent == ["What is a node?", "A node is a process.", "And a topic?"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_later_turns_send_the_corrected_text_to_the_model(ask, model, session):
     [{"role": "user"}, {"corrected_at": None}],
     ids=["of-a-question", "without-a-time"],
 )
-def test_a_correction_that_makes_no_sense_is_refused(session, columns):
+def test_an_inconsistent_correction_is_refused(session, columns):
     role = columns.pop("role", "assistant")
     messages = Message.objects.filter(session_id=session, role=role)
     corrected = {"correction": "x", "corrected_at": timezone.now()} | columns

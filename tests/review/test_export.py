@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -39,7 +40,7 @@ def exported(capsys, *arguments):
 
 
 def test_each_question_comes_with_its_own_reply_whatever_their_order(capsys):
-    """Two turns side by side: the replies were stored in the other order."""
+    """Of two simultaneous turns the replies were stored in the other order."""
     session = ChatSession.objects.create(verdict="good", review_note="Fine.")
     first, second = (
         Message.objects.create(session=session, role="user", content=text) for text in ("1?", "2?")
@@ -95,7 +96,7 @@ def test_batches_leave_nothing_out_and_nothing_twice(capsys, monkeypatch):
     ],
     ids=["equals", "plus", "minus", "at", "tab", "return", "newline", "full-width"],
 )
-def test_a_spreadsheet_finds_no_formula(capsys, text):
+def test_no_cell_is_a_formula_to_a_spreadsheet(capsys, text):
     asked = Message.objects.create(
         session=ChatSession.objects.create(), role="user", content=text, selected_text=text
     )
@@ -119,7 +120,7 @@ def test_csv_keeps_quotes_commas_and_lines(capsys):
     assert row["question"] == row["answer"] == text
 
 
-def test_a_period_is_from_then_on_and_before_then(capsys):
+def test_a_period_includes_its_start_and_excludes_its_end(capsys):
     session = ChatSession.objects.create()
     now = timezone.now()
     for days in (3, 2, 1):
@@ -155,7 +156,7 @@ def test_a_file_appears_only_when_it_is_complete(capsys, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
 
 
-def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path):
+def test_a_pipe_or_device_is_written_to_and_not_replaced(capsys, tmp_path):
     asked = Message.objects.create(session=ChatSession.objects.create(), role="user", content="?")
     reply(asked, "x")
     pipe = tmp_path / "pipe"
@@ -164,13 +165,13 @@ def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(capsys, tmp_path)
 
     exported(capsys, "--output", str(pipe))
 
-    told = os.read(reader, 10_000)
+    written = os.read(reader, 10_000)
     os.close(reader)
-    assert json.loads(told)["answer"] == "x"
+    assert json.loads(written)["answer"] == "x"
     assert pipe.is_fifo()
 
 
-def test_a_file_is_for_its_owner_alone_also_in_the_place_of_one_that_was_not(capsys, tmp_path):
+def test_a_file_is_readable_by_its_owner_only_even_if_it_replaces_a_public_one(capsys, tmp_path):
     file = tmp_path / "out.csv"
     for _ in range(2):
         exported(capsys, "--format", "csv", "--output", str(file))
@@ -198,7 +199,7 @@ def test_a_symbolic_link_is_not_followed(capsys, tmp_path, target):
     assert theirs.exists() == (target != "nothing")
 
 
-def test_a_name_that_somebody_took_for_the_unfinished_file_is_not_used(capsys, tmp_path):
+def test_the_name_of_the_unfinished_file_cannot_be_guessed(capsys, tmp_path):
     theirs = tmp_path / "theirs"
     theirs.write_text("theirs")
     (tmp_path / "out.jsonl.partial").symlink_to(theirs)
@@ -210,8 +211,9 @@ def test_a_name_that_somebody_took_for_the_unfinished_file_is_not_used(capsys, t
 
 @pytest.mark.usefixtures("stored")
 def test_excel_reads_umlauts_whatever_the_terminal_s_encoding(ask, environment):
-    """By its byte-order mark; as UTF-8 and with the line ends of CSV also on standard output."""
-    ask("Was heißt “Müller” auf 日本語?\nUnd warum?")
+    """Thanks to the byte-order mark; standard output is UTF-8, too, with the line ends of CSV."""
+    question = f"Was heißt “Müller” auf 日本語?\nUnd warum? {uuid4()}"
+    ask(question)
 
     written = subprocess.run(
         [sys.executable, "manage.py", "export_conversations", "--format", "csv"],
@@ -222,12 +224,18 @@ def test_excel_reads_umlauts_whatever_the_terminal_s_encoding(ask, environment):
     ).stdout
 
     assert written.startswith(b"\xef\xbb\xbfsession_id,")
-    assert "Was heißt “Müller” auf 日本語?\nUnd warum?" in written.decode()
-    assert written.count(b"\r\n") == 2
+    rows = csv.DictReader(io.StringIO(written.decode("utf-8-sig"), newline=""))
+    assert question in [row["question"] for row in rows]
+    assert written.count(b"\n") > written.count(b"\r\n") > 0  # a line within a cell ends in \n
 
 
-def test_a_link_that_the_system_provides_is_followed(capfd):
-    exported(capfd, "--output", "/dev/stdout")
+def test_a_link_of_the_system_is_followed(capfd):
+    asked = Message.objects.create(session=ChatSession.objects.create(), role="user", content="?")
+    reply(asked, "x")
+
+    call_command("export_conversations", "--output", "/dev/stdout")
+
+    assert json.loads(capfd.readouterr().out)["answer"] == "x"
 
 
 @pytest.mark.parametrize(
@@ -241,11 +249,11 @@ def test_a_link_that_the_system_provides_is_followed(capfd):
     ],
     ids=["date", "year", "order", "file", "folder"],
 )
-def test_what_is_wrong_is_said(arguments, sentence):
+def test_invalid_arguments_are_refused_with_a_sentence(arguments, sentence):
     with pytest.raises(CommandError, match=sentence):
         call_command("export_conversations", *arguments)
 
 
-def test_nothing_to_export_is_an_empty_file_with_its_head(capsys):
+def test_an_export_of_nothing_is_an_empty_file_with_its_header(capsys):
     assert exported(capsys)[0] == ""
     assert exported(capsys, "--format", "csv")[0] == "\ufeff" + ",".join(export.COLUMNS) + "\r\n"

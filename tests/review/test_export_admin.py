@@ -1,4 +1,4 @@
-"""Exporting from the admin. Over HTTP: Django's test client consumes a stream in another way."""
+"""Exports from the admin, over HTTP: Django's test client consumes streams differently."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ SESSIONS = "/admin/chat/chatsession/"
 
 @pytest.fixture
 def staff(serve, stored):
-    """Logs a new member of staff in, over plain HTTP (which a server for trying out allows)."""
+    """Logs a new member of staff in, over plain HTTP (as `EMBEDDED` allows)."""
     server = serve(EMBEDDED="true", WEB_CONCURRENCY="1")
     made, browsers = [], ExitStack()
 
@@ -47,7 +47,7 @@ def sessions(ask):
 
 
 @pytest.mark.parametrize(("action", "form_of"), [("export_jsonl", "jsonl"), ("export_csv", "csv")])
-def test_what_is_selected_is_a_file(staff, sessions, action, form_of):
+def test_selected_sessions_are_a_file(staff, sessions, action, form_of):
     browser = staff("Conversation reviewers")
 
     answer = browser.post(
@@ -66,7 +66,7 @@ def test_what_is_selected_is_a_file(staff, sessions, action, form_of):
     assert {row["session_id"] for row in rows} == set(sessions[:2])
 
 
-def test_all_that_a_search_finds_is_taken_out(staff, sessions, ask):
+def test_all_results_of_a_search_are_exported(staff, sessions, ask):
     word = f"word{uuid4().hex}"
     found = ask(f"About {word}?").json()["session_id"]
     browser = staff("Conversation reviewers")
@@ -80,7 +80,7 @@ def test_all_that_a_search_finds_is_taken_out(staff, sessions, ask):
     assert [json.loads(line)["session_id"] for line in answer.text.splitlines()] == [found]
 
 
-def test_it_takes_the_permission(staff, sessions):
+def test_exporting_needs_the_permission(staff, sessions):
     browser = staff("no such group")
 
     answer = browser.post(

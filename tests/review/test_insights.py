@@ -1,4 +1,4 @@
-"""The figures of a period: the admin's page of insights, and manage.py usage_report."""
+"""The figures of a period: the insights page, and manage.py usage_report."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def exchange(at=MONDAY, hour=12, *, page_url="", selected_text="", question="Wha
 FAILED = {"status": "failed", "error_code": "model_timeout", "content": ""}
 
 
-def test_each_day_counts_what_was_asked_on_it_and_the_total_all_of_them(settings):
+def test_each_day_counts_its_questions_and_the_total_counts_all(settings):
     settings.LLM_PRICE_PER_MILLION = (Decimal("0.40"), Decimal("1.60"))
     exchange(prompt_tokens=1000, completion_tokens=100, feedback="up")
     exchange(prompt_tokens=2000, completion_tokens=200, feedback="down")
@@ -89,10 +89,10 @@ def test_days_begin_and_end_at_midnight_utc_and_nothing_outside_counts():
     assert [day.questions for day in found.days] == [1, 1]
 
 
-def test_times_are_told_as_median_and_95th_percentile():
+def test_times_are_reported_as_median_and_95th_percentile():
     for number in range(1, 102):
         exchange(first_token_ms=number * 10, latency_ms=number * 100)
-    exchange(**FAILED)  # took no time that is known
+    exchange(**FAILED)  # its time is unknown
 
     found = insights(MONDAY, MONDAY)
 
@@ -140,14 +140,14 @@ def test_passages_are_listed_by_how_often_they_were_asked_about_and_by_failures(
     ]
 
 
-def test_long_passages_that_begin_alike_are_not_one():
+def test_long_passages_with_the_same_beginning_are_counted_separately():
     for end in ("one", "two"):
         exchange(page_url=BOOK, selected_text="A node. " * 100 + end)
 
     assert [each.asked for each in insights(MONDAY, MONDAY).passages] == [1, 1]
 
 
-def test_questions_without_a_word_of_an_answer_are_listed_newest_first():
+def test_questions_without_an_answer_are_listed_newest_first():
     exchange(question="First?", **FAILED)
     exchange(question="Half?", **FAILED | {"content": "It com"})
     exchange(hour=13, question="Second?", **FAILED)
@@ -172,7 +172,7 @@ def period(since=MONDAY, until=MONDAY):
     return {"since": since.isoformat(), "until": until.isoformat()}
 
 
-def test_the_page_tells_the_figures_and_leads_to_the_conversations(rita, settings):
+def test_the_page_shows_the_figures_and_links_to_the_conversations(rita, settings):
     settings.LLM_PRICE_PER_MILLION = (Decimal("0.40"), Decimal("1.60"))
     exchange(
         prompt_tokens=10**6,
@@ -211,7 +211,7 @@ def test_the_charts_get_the_same_figures_as_the_table(rita):
     assert {len(series) for series in charts.values()} == {2}
 
 
-def test_thirty_days_up_to_today_are_shown_first(rita):
+def test_thirty_days_up_to_today_are_shown_by_default(rita):
     today = datetime.now(UTC).date()
     exchange(today)
 
@@ -231,18 +231,18 @@ def test_thirty_days_up_to_today_are_shown_first(rita):
         ("", "2026-11-16", "This field is required."),
     ],
 )
-def test_an_impossible_period_is_told_in_a_sentence(rita, since, until, sentence):
+def test_an_invalid_period_is_refused_with_a_sentence(rita, since, until, sentence):
     page = rita.get(PAGE, {"since": since, "until": until})
 
     assert page.status_code == 200
     assert sentence in page.content.decode()
 
 
-def test_the_last_day_there_is_can_be_asked_for(rita):
+def test_the_last_possible_day_is_a_valid_period(rita):
     assert rita.get(PAGE, period(date(9999, 12, 1), date.max)).status_code == 200
 
 
-def test_a_period_that_takes_too_long_is_told_in_a_sentence(rita, monkeypatch):
+def test_a_period_that_takes_too_long_is_answered_with_a_sentence(rita, monkeypatch):
     monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.01)
     monkeypatch.setattr("review.insights.FIGURES", "SELECT pg_sleep(3)")
 
@@ -262,11 +262,11 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_messages(rita, c
     with CaptureQueriesContext(connection) as queries:
         rita.get(PAGE, period())
 
-    # login (2), permissions (2), a savepoint, the time's limit, days, places, unanswered, its end
+    # Session and user, permissions (2), savepoint, time limit, days, places, unanswered, release.
     assert len(queries) == 10, [query["sql"][:80] for query in queries]
 
 
-def test_only_those_who_may_see_conversations_see_the_figures(rita):
+def test_the_figures_need_the_permission_to_view_conversations(rita):
     stranger = Client()
     User.objects.create_user("sam", password="x", is_staff=True)
     sam = Client()
@@ -326,7 +326,7 @@ def test_the_last_thirty_days_are_reported_by_default(capsys):
     assert lines[-1].split()[:2] == ["total", "1"]
 
 
-def test_the_first_days_there_are_can_be_asked_for(capsys):
+def test_the_first_possible_days_are_a_valid_period(capsys):
     assert report(capsys, "--until", "0001-01-05").splitlines()[1].split()[0] == "0001-01-01"
 
 
@@ -339,6 +339,6 @@ def test_the_first_days_there_are_can_be_asked_for(capsys):
         ("--format", "pdf"),
     ],
 )
-def test_an_impossible_report_is_refused_in_a_sentence(arguments):
+def test_an_invalid_period_or_format_is_refused(arguments):
     with pytest.raises((CommandError, SystemExit)):
         call_command("usage_report", *arguments)

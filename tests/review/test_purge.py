@@ -29,7 +29,7 @@ def purge(capsys, *arguments):
 
 
 @pytest.mark.parametrize("size", ["1", "3", "500"])
-def test_what_is_older_goes_with_its_messages_and_the_rest_stays(capsys, size):
+def test_older_sessions_are_deleted_with_their_messages_and_the_rest_is_kept(capsys, size):
     out = purge(capsys, "--older-than", "7d", "--batch-size", size)
 
     assert out == "Deleted 4 sessions with their messages.\n"
@@ -39,9 +39,9 @@ def test_what_is_older_goes_with_its_messages_and_the_rest_stays(capsys, size):
     assert Message.objects.count() == 12
 
 
-def test_a_batch_is_one_look_and_one_deletion(capsys, django_assert_num_queries):
-    """The deletion asks again by itself; messages go by the database's own cascade."""
-    # The count; a look and a deletion (with its savepoint) for the batch; a last look.
+def test_a_batch_is_one_select_and_one_delete(capsys, django_assert_num_queries):
+    """The deletion filters again; messages are deleted by the database's own cascade."""
+    # The count; a select and a delete for the batch; a last select.
     with django_assert_num_queries(4) as queries:
         purge(capsys, "--older-than", "7d")
 
@@ -63,8 +63,8 @@ def test_a_dry_run_deletes_nothing(capsys):
     assert ChatSession.objects.count() == 10
 
 
-def test_a_session_that_is_continued_meanwhile_stays(capsys, monkeypatch):
-    """Its reader comes back between the look and the deletion."""
+def test_a_session_that_is_continued_meanwhile_is_kept(capsys, monkeypatch):
+    """Its reader comes back between select and delete."""
     from review.management.commands import purge_conversations as command
 
     oldest = ChatSession.objects.order_by("updated_at").first()
@@ -99,7 +99,7 @@ def test_a_session_that_is_continued_meanwhile_stays(capsys, monkeypatch):
     ],
     ids=["no-age", "zero", "no-unit", "too-old", "batch", "large"],
 )
-def test_what_makes_no_sense_is_refused(arguments):
+def test_invalid_arguments_are_refused(arguments):
     with pytest.raises(CommandError):
         call_command("purge_conversations", *arguments)
 

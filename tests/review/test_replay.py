@@ -1,4 +1,4 @@
-"""manage.py replay: stored questions asked again, of another model or in other words."""
+"""manage.py replay: stored questions asked again, with another model or other prompts."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def session(stored):
-    """One session, and no other. In no transaction, since the command closes its connection."""
+    """The only session. Outside a transaction, since the command closes its connection."""
     ChatSession.objects.all().delete()
     yield ChatSession.objects.create()
     ChatSession.objects.all().delete()
@@ -46,16 +46,16 @@ def session(stored):
 
 @pytest.fixture
 def report(tmp_path, capsys):
-    """Runs the command: the lines, the page, and what it printed."""
+    """Runs the command; returns the lines, the page, and what it printed."""
 
-    def running(*arguments, since="2020-01-01"):
+    def run(*arguments, since="2020-01-01"):
         name = tmp_path / "out"
         call_command("replay", "--since", since, "--output", str(name), *arguments)
         lines = (tmp_path / "out.jsonl").read_text().splitlines()
         page = (tmp_path / "out.html").read_text()
         return [json.loads(line) for line in lines], page, capsys.readouterr().out
 
-    return running
+    return run
 
 
 def exchange(session, question="What?", answer="That.", *, selected_text="", **columns):
@@ -70,14 +70,14 @@ def exchange(session, question="What?", answer="That.", *, selected_text="", **c
 def summary_of(printed):
     """The printed table as {label: (stored, replayed)}."""
     rows = [re.split(r" {2,}", line) for line in printed.splitlines()[1:-1]]
-    return {label: (then, now) for label, then, now in rows}
+    return {label: (stored, replayed) for label, stored, replayed in rows}
 
 
-# What is asked ------------------------------------------------------------------------------
+# Questions ----------------------------------------------------------------------------------
 @pytest.mark.usefixtures("stored")
-def test_a_replay_asks_exactly_what_the_turns_have_asked(ask, model, report):
+def test_a_replay_sends_the_same_prompts_as_the_turns(ask, model, report):
     """Turns over HTTP: continued, failed in between, corrected, and about a passage."""
-    begun = datetime.now(UTC).isoformat()
+    started = datetime.now(UTC).isoformat()
     session = str(uuid4())
     model.says("One.", refusal(401), "Three.", "Four.", "Of the passage.", "Six.")
     ask("1? {{ no template }}", session_id=session)
@@ -91,7 +91,7 @@ def test_a_replay_asks_exactly_what_the_turns_have_asked(ask, model, report):
     turns = [request["messages"] for request in model.requests]
     model.forget()
 
-    lines, _, _ = report("--concurrency", "1", since=begun)
+    lines, _, _ = report("--concurrency", "1", since=started)
 
     assert [request["messages"] for request in model.requests] == turns
     assert [line["prompt"] for line in lines] == turns
@@ -99,19 +99,19 @@ def test_a_replay_asks_exactly_what_the_turns_have_asked(ask, model, report):
     assert len(turns[4]) == 2
 
 
-def test_the_history_is_as_long_as_a_turns(session, model, report, settings):
+def test_the_history_is_as_long_as_in_a_turn(session, model, report, settings):
     settings.CHAT_HISTORY_MESSAGES = 4
     for number in range(5):
         exchange(session, f"{number}?", f"{number}.")
 
     lines, _, _ = report("--limit", "1")
 
-    said = [message["content"] for message in model.prompt[1:]]
-    assert said == ["2?", "2.", "3?", "3.", "4?"]
+    sent = [message["content"] for message in model.prompt[1:]]
+    assert sent == ["2?", "2.", "3?", "3.", "4?"]
     assert lines[0]["stored"]["answer"] == "4."
 
 
-def test_the_most_recent_are_taken_and_told_oldest_first(session, model, report):
+def test_the_most_recent_questions_are_selected_and_reported_oldest_first(session, model, report):
     for number in range(6):
         exchange(session, f"{number}?")
 
@@ -121,7 +121,7 @@ def test_the_most_recent_are_taken_and_told_oldest_first(session, model, report)
     assert len(model.requests) == 3
 
 
-def test_a_pending_question_takes_no_place_among_the_most_recent(session, report):
+def test_a_pending_question_does_not_count_to_the_limit(session, report):
     exchange(session, "Answered?")
     exchange(session, "Pending?", "", status="pending")
 
@@ -139,7 +139,9 @@ def test_batches_leave_nothing_out_and_nothing_twice(session, report, monkeypatc
     assert page.count("<article") == 8
 
 
-def test_questions_of_another_time_and_unanswered_ones_are_left_alone(session, model, report):
+def test_questions_outside_the_period_and_without_an_ended_reply_are_left_out(
+    session, model, report
+):
     exchange(session, "Pending?", "", status="pending")
     exchange(session, "Stopped?", "Hal", status="stopped")
     exchange(session, "Failed?", "", status="failed", error_code="model_timeout")
@@ -159,22 +161,22 @@ def test_no_more_are_asked_at_once_than_allowed(session, report, monkeypatch):
         exchange(session, f"{number}?")
     running, most, complete = set(), [], completions.complete
 
-    async def watched(prompt, **named):
+    async def counted(prompt, **named):
         running.add(id(prompt))
         most.append(len(running))
         completion = await complete(prompt, **named)
         running.discard(id(prompt))
         return completion
 
-    monkeypatch.setattr(completions, "complete", watched)
+    monkeypatch.setattr(completions, "complete", counted)
 
     report("--concurrency", "3")
 
     assert max(most) == 3
 
 
-# Whom, and in which words -------------------------------------------------------------------
-def test_another_model_of_the_same_service_is_asked(session, model, report):
+# Model and prompts ---------------------------------------------------------------------------
+def test_another_model_of_the_same_provider_is_asked(session, model, report):
     exchange(session, "What?", "That.", model="gpt-old")
 
     lines, page, printed = report("--model", "gpt-new")
@@ -182,13 +184,11 @@ def test_another_model_of_the_same_service_is_asked(session, model, report):
     assert model.requests[0]["model"] == "gpt-new"
     assert lines[0]["replayed"]["model"] == "gpt-new"
     assert summary_of(printed)["Answered by"] == ("gpt-old (1)", "gpt-new (1)")
-    assert "asked again of gpt-new" in page
+    assert "asked again with gpt-new" in page
 
 
 @pytest.mark.parametrize("arguments", [("--model", "gpt-new"), ()], ids=["named", "configured"])
-def test_no_other_service_answers_in_its_place(
-    session, model, report, settings, monkeypatch, arguments
-):
+def test_no_fallback_answers(session, model, report, settings, monkeypatch, arguments):
     exchange(session)
     with ExitStack() as stack:
         second = ScriptedModel()
@@ -203,9 +203,7 @@ def test_no_other_service_answers_in_its_place(
     assert second.requests == []
 
 
-def test_edited_prompts_are_used_and_the_others_are_the_usual_ones(
-    session, model, report, tmp_path
-):
+def test_edited_prompts_are_used_and_the_others_are_unchanged(session, model, report, tmp_path):
     exchange(session, "About the book?")
     exchange(session, "About the passage?", selected_text="Wheels turn.")
     folder = tmp_path / "prompts"
@@ -225,7 +223,7 @@ def test_edited_prompts_are_used_and_the_others_are_the_usual_ones(
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({}, "holds none of conversation.txt, passage.txt, passage_question.txt."),
+        ({}, "contains none of conversation.txt, passage.txt, passage_question.txt."),
         (
             {"conversation.txt": b"{% if %}"},
             "conversation.txt, Unexpected end of expression in if tag.",
@@ -234,7 +232,7 @@ def test_edited_prompts_are_used_and_the_others_are_the_usual_ones(
     ],
     ids=["none", "syntax", "bytes"],
 )
-def test_prompts_that_cannot_be_used_are_said_before_anything_is_asked(
+def test_unusable_prompts_are_refused_before_anything_is_asked(
     session, model, report, tmp_path, files, sentence
 ):
     exchange(session)
@@ -248,7 +246,7 @@ def test_prompts_that_cannot_be_used_are_said_before_anything_is_asked(
     assert model.requests == []
 
 
-# What is reported ---------------------------------------------------------------------------
+# The report ---------------------------------------------------------------------------------
 def test_both_answers_come_with_their_facts(session, report, settings):
     settings.LLM_PRICE_PER_MILLION = (Decimal(1), Decimal(2))
     reply = exchange(
@@ -280,13 +278,13 @@ def test_both_answers_come_with_their_facts(session, report, settings):
     assert replayed["latency_ms"] >= 0
     for text in ("Stored words.", "A scripted answer.", "Better words.", "Wrong.", "thumb down"):
         assert text in page
-    told = summary_of(printed)
-    assert told["Answered"] == ("1", "1")
-    assert told["Mean length, characters"] == ("13", "18")
-    assert told["Tokens in"] == ("100 (mean 100)", "11 (mean 11)")
-    assert told["Tokens out"] == ("50 (mean 50)", "7 (mean 7)")
-    assert told["Estimated cost"] == ("0.0002", "0.0003")
-    assert told["Duration p50"][0] == "2.0 s"
+    printed_summary = summary_of(printed)
+    assert printed_summary["Answered"] == ("1", "1")
+    assert printed_summary["Mean length, characters"] == ("13", "18")
+    assert printed_summary["Tokens in"] == ("100 (mean 100)", "11 (mean 11)")
+    assert printed_summary["Tokens out"] == ("50 (mean 50)", "7 (mean 7)")
+    assert printed_summary["Estimated cost"] == ("0.0002", "0.0003")
+    assert printed_summary["Duration p50"][0] == "2.0 s"
 
 
 def test_without_prices_nothing_is_estimated(session, report):
@@ -298,7 +296,7 @@ def test_without_prices_nothing_is_estimated(session, report):
     assert summary_of(printed)["Estimated cost"] == ("—", "—")
 
 
-def test_refusals_and_cut_answers_are_counted(session, model, report):
+def test_refusals_and_truncated_answers_are_counted(session, model, report):
     for reason in ("content-filter", "length", "stop"):
         exchange(session, finish_reason=reason)
     reasons = iter(["content_filter", "content_filter", "odd"])
@@ -306,26 +304,29 @@ def test_refusals_and_cut_answers_are_counted(session, model, report):
 
     _, _, printed = report()
 
-    told = summary_of(printed)
-    assert told["Refused by a content filter"] == ("1", "2")
-    assert told["Ended for another reason"] == ("0", "1")
-    assert told["Cut at the longest answer"] == ("1", "0")
+    printed_summary = summary_of(printed)
+    assert printed_summary["Refused by a content filter"] == ("1", "2")
+    assert printed_summary["Ended for another reason"] == ("0", "1")
+    assert printed_summary["Cut at the maximum length"] == ("1", "0")
 
 
 def test_quantiles_are_times_that_were_measured(session, report):
     for seconds in range(1, 21):
         exchange(session, latency_ms=seconds * 1000)
 
-    told = summary_of(report()[2])
+    printed_summary = summary_of(report()[2])
 
-    assert (told["Duration p50"][0], told["Duration p95"][0]) == ("10.0 s", "19.0 s")
+    assert (printed_summary["Duration p50"][0], printed_summary["Duration p95"][0]) == (
+        "10.0 s",
+        "19.0 s",
+    )
 
 
-def test_a_failure_is_a_result(session, model, report):
+def test_a_failure_is_an_outcome(session, model, report):
     exchange(session, "1?")
     exchange(session, "2?", "", status="failed", error_code="interrupted")
     exchange(session, "3?")
-    model.says("Fine.", refusal(401), "Fine.")  # the first was taken, so the others are asked
+    model.says("Fine.", refusal(401), "Fine.")  # the first was accepted, so the others are asked
 
     lines, page, printed = report("--concurrency", "1")
 
@@ -336,21 +337,21 @@ def test_a_failure_is_a_result(session, model, report):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_service_that_turns_the_first_question_away_is_asked_no_more(
+def test_a_provider_that_refuses_the_first_question_is_not_asked_again(
     session, model, report, tmp_path, status
 ):
     for _ in range(5):
         exchange(session)
     model.says(refusal(status))
 
-    with pytest.raises(CommandError, match=rf"turned the first question away \({status}\)"):
+    with pytest.raises(CommandError, match=rf"refused the first question \({status}\)"):
         report()
 
     assert len(model.requests) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_readers_and_models_write_is_inert_in_the_page(session, model, report):
+def test_hostile_text_is_inert_in_the_report(session, model, report):
     attack = (
         "<script>alert(1)</script> <img src=x onerror=alert(1)> [a](javascript:alert(1)) "
         "![b](https://evil.example/pixel.png) <!-- questions --> {{ trial.provider.api_key }}"
@@ -386,7 +387,7 @@ def test_what_readers_and_models_write_is_inert_in_the_page(session, model, repo
     assert page.rstrip().endswith("</html>")
 
 
-# What is left as it was ---------------------------------------------------------------------
+# No traces ----------------------------------------------------------------------------------
 def rows():
     """All rows of all tables."""
     everything = {}
@@ -398,7 +399,7 @@ def rows():
     return everything
 
 
-def test_nothing_is_stored_and_nothing_is_counted(session, model, report, settings):
+def test_nothing_is_stored_or_counted(session, model, report, settings):
     settings.CHAT_DAILY_TOKEN_BUDGET, settings.CHAT_RATE = 1, (1, 3600)
     for number in range(4):
         exchange(session, f"{number}?")
@@ -413,18 +414,18 @@ def test_nothing_is_stored_and_nothing_is_counted(session, model, report, settin
 
 @pytest.mark.usefixtures("stored")
 def test_no_connection_is_held_while_the_model_works(ask, report, monkeypatch):
-    begun = datetime.now(UTC).isoformat()
+    started = datetime.now(UTC).isoformat()
     ask("What?")
     held = []
     here, complete = connections["default"], completions.complete  # in the loop it would be another
 
-    async def watched(*arguments, **named):
+    async def counted(*arguments, **named):
         held.append(here.connection is not None)
         return await complete(*arguments, **named)
 
-    monkeypatch.setattr(completions, "complete", watched)
+    monkeypatch.setattr(completions, "complete", counted)
 
-    report(since=begun)
+    report(since=started)
 
     assert held == [False]
 
@@ -448,12 +449,12 @@ def test_a_report_is_replaced_only_by_a_complete_one(session, report, tmp_path, 
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
 )
 def test_a_signal_writes_nothing(ask, model, environment, tmp_path, sent, code):
-    begun = datetime.now(UTC).isoformat()
+    started = datetime.now(UTC).isoformat()
     ask("1?")
     ask("2?")
     model.forget()
     model.says("Fine.", Reply(hold=True))
-    arguments = ["replay", "--since", begun, "--output", str(tmp_path / "out")]
+    arguments = ["replay", "--since", started, "--output", str(tmp_path / "out")]
 
     with subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
@@ -470,18 +471,18 @@ def test_a_signal_writes_nothing(ask, model, environment, tmp_path, sent, code):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_replay_is_a_sentence_and_no_files(session, model, tmp_path, capsys):
+def test_without_questions_no_file_is_written(session, model, tmp_path, capsys):
     (tmp_path / "out.html").write_text("an earlier one")
 
     call_command("replay", "--since", "2020-01-01", "--output", str(tmp_path / "out"))
 
-    printed = "There is no answered question in that time; nothing is written.\n"
+    printed = "There is no answered question in this period. Nothing was written.\n"
     assert capsys.readouterr().out == printed
     assert [file.read_text() for file in tmp_path.iterdir()] == ["an earlier one"]
     assert model.requests == []
 
 
-def test_files_that_cannot_be_written_are_said_before_anything_is_asked(session, model):
+def test_unwritable_files_are_refused_before_anything_is_asked(session, model):
     exchange(session)
 
     with pytest.raises(CommandError, match=r"/nowhere/x.html cannot be written"):
@@ -501,6 +502,6 @@ def test_files_that_cannot_be_written_are_said_before_anything_is_asked(session,
     ],
     ids=["since", "date", "limit", "concurrency", "price"],
 )
-def test_what_is_wrong_is_said(arguments, sentence):
+def test_invalid_arguments_are_refused_with_a_sentence(arguments, sentence):
     with pytest.raises(CommandError, match=sentence):
         call_command("replay", *arguments)

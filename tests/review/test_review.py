@@ -1,4 +1,4 @@
-"""A conversation's page in the admin: read it, judge it, correct it; and who may."""
+"""The page of a conversation in the admin: reading, judging, correcting, permissions."""
 
 import re
 import time
@@ -73,7 +73,7 @@ def page_of(client, session, **query):
 
 
 # Reading ------------------------------------------------------------------------------------
-def test_a_conversation_reads_like_the_chat(rita):
+def test_a_conversation_is_shown_in_order_with_markdown(rita):
     session = conversation(
         "It **computes**:\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |", "Yes."
     )
@@ -97,7 +97,7 @@ ATTACKS = """<script>alert(1)</script> <img src=x onerror=alert(1)> <iframe src=
 
 
 @pytest.mark.parametrize("where", ["question", "reply", "passage", "comment", "correction", "note"])
-def test_what_is_written_stays_inert_wherever_it_stands(rita, where):
+def test_hostile_text_stays_inert_in_every_field(rita, where):
     session = conversation("Fine.")
     at = timezone.now()
     match where:
@@ -123,10 +123,10 @@ def test_what_is_written_stays_inert_wherever_it_stands(rita, where):
         assert not re.match(r"<(script|img|iframe|style|svg|object|embed|link|base)\b", tag), tag
         assert not re.search(r"\son\w+\s*=", tag), tag
         assert not re.search(r"(href|src)\s*=\s*[\"']?(javascript:|data:|//)", tag), tag
-    assert "alert(1)" in page  # as words
+    assert "alert(1)" in page  # as text
 
 
-def test_a_passage_is_quoted_and_leads_back_into_the_book(rita):
+def test_a_passage_is_quoted_with_a_link_into_the_book(rita):
     session = conversation()
     session.messages.questions().update(
         selected_text=PASSAGE, page_url="https://book.example/ch1#nodes"
@@ -142,7 +142,7 @@ def test_a_passage_is_quoted_and_leads_back_into_the_book(rita):
     )
 
 
-def test_a_short_passage_is_marked_whole(rita):
+def test_a_short_passage_is_highlighted_whole(rita):
     session = conversation()
     session.messages.questions().update(selected_text="A-b, c", page_url="https://book.example/")
 
@@ -150,7 +150,7 @@ def test_a_short_passage_is_marked_whole(rita):
     assert 'href="https://book.example/#:~:text=A%2Db%2C%20c"' in page_of(rita, session)
 
 
-def test_a_reply_comes_with_its_facts(rita):
+def test_a_reply_shows_its_facts(rita):
     session = conversation(
         model="gpt-x", prompt_tokens=120, completion_tokens=45, first_token_ms=420,
         latency_ms=2310, finish_reason="length", feedback="down", feedback_comment="Too short.",
@@ -158,9 +158,9 @@ def test_a_reply_comes_with_its_facts(rita):
 
     page = page_of(rita, session)
 
-    for fact in ("gpt-x", "120 + 45 tokens", "first word after 0.4 s", "2.3 s in all"):
+    for fact in ("gpt-x", "120 + 45 tokens", "first token after 0.4 s", "2.3 s in total"):
         assert fact in page
-    assert "cut at the longest answer allowed" in page
+    assert "cut at the maximum length" in page
     assert "Too short." in page
     assert "thumb down" in page
 
@@ -172,7 +172,7 @@ def test_a_reply_comes_with_its_facts(rita):
         ("interrupted", "The server was killed or restarted"),
     ],
 )
-def test_a_failure_is_told_in_plain_words(rita, code, sentence):
+def test_a_failure_is_explained_in_a_sentence(rita, code, sentence):
     session = conversation("", status="failed", error_code=code)
 
     assert sentence in page_of(rita, session)
@@ -229,7 +229,7 @@ def test_an_unknown_conversation_is_not_found(rita):
 
 
 # Judging ------------------------------------------------------------------------------------
-def test_a_verdict_says_who_and_when_and_leads_to_the_next(rita):
+def test_a_verdict_records_who_and_when_and_leads_to_the_next(rita):
     other, session = conversation(), conversation()
     active = session.updated_at
 
@@ -250,7 +250,7 @@ def test_a_verdict_says_who_and_when_and_leads_to_the_next(rita):
     assert LogEntry.objects.get().change_message == "Judged as needs work."
 
 
-def test_a_verdict_can_be_taken_back(rita):
+def test_a_verdict_can_be_removed(rita):
     session = conversation()
     rita.post(address(session), GOOD)
     rita.post(address(session), {"verdict": "", "_judge": "1"})
@@ -259,7 +259,7 @@ def test_a_verdict_can_be_taken_back(rita):
     assert (session.verdict, session.reviewed_at, session.reviewed_by) == ("", None, None)
 
 
-def test_a_verdict_of_ones_own_making_is_refused(rita):
+def test_an_unknown_verdict_is_refused(rita):
     session = conversation()
 
     answer = rita.post(address(session), {"verdict": "lovely", "_judge": "1"})
@@ -284,12 +284,12 @@ def test_many_are_judged_at_once(rita):
 
 
 def seen_on(page, form):
-    """What the page's form of that kind (its button's name) tells of the moment it was made."""
+    """The value of `seen` in the form with this button: the state that the form was made for."""
     before, _, _ = page.partition(f'name="{form}"')
     return re.findall(r'name="seen" value="(.*?)"', before)[-1]
 
 
-def test_who_saves_last_does_not_delete_what_another_wrote_meanwhile(rita):
+def test_saving_last_does_not_overwrite_a_review_that_came_meanwhile(rita):
     session, bob = conversation(), staff("bob", group="Conversation reviewers")
     mine = {**GOOD, "review_note": "Mine.", "seen": seen_on(page_of(rita, session), "_judge")}
     theirs = {"verdict": "harmful", "review_note": "See chapter <3>.", "seen": "", "_judge": "1"}
@@ -297,7 +297,7 @@ def test_who_saves_last_does_not_delete_what_another_wrote_meanwhile(rita):
 
     page = rita.post(address(session), mine).content.decode()
 
-    assert "This was reviewed meanwhile, by bob: Harmful (“See chapter &lt;3&gt;.”)." in page
+    assert "This was reviewed in the meantime by bob: Harmful (“See chapter &lt;3&gt;.”)." in page
     assert "Mine." in page
     session.refresh_from_db()
     assert (session.verdict, session.review_note) == ("harmful", "See chapter <3>.")
@@ -307,7 +307,7 @@ def test_who_saves_last_does_not_delete_what_another_wrote_meanwhile(rita):
     assert (session.verdict, session.review_note) == ("good", "Mine.")
 
 
-def test_of_two_verdicts_at_the_same_moment_one_is_told_of_the_other(rita, monkeypatch):
+def test_of_two_simultaneous_verdicts_one_is_refused_and_shown_the_other(rita, monkeypatch):
     session, is_valid = conversation(), ReviewForm.is_valid
 
     def while_another_saves(form):
@@ -318,7 +318,7 @@ def test_of_two_verdicts_at_the_same_moment_one_is_told_of_the_other(rita, monke
     monkeypatch.setattr(ReviewForm, "is_valid", while_another_saves)
     answer = rita.post(address(session), {**GOOD, "seen": ""})
 
-    assert "reviewed meanwhile, by somebody: Harmful (“Faster.”)." in answer.content.decode()
+    assert "reviewed in the meantime by someone: Harmful (“Faster.”)." in answer.content.decode()
     session.refresh_from_db()
     assert (session.verdict, session.review_note) == ("harmful", "Faster.")
 
@@ -336,12 +336,12 @@ def test_judging_many_keeps_their_notes(rita):
     assert judged(sessions[:2]) == judged(sessions[2:])
     rows = ChatSession.objects.values_list("verdict", "review_note").distinct()
     assert list(rows.order_by()) == [("good", "Mind this.")]
-    told = LogEntry.objects.values_list("object_id", "change_message")
-    assert sorted(told) == sorted((str(each.pk), "Judged as good.") for each in sessions)
+    logged = LogEntry.objects.values_list("object_id", "change_message")
+    assert sorted(logged) == sorted((str(each.pk), "Judged as good.") for each in sessions)
 
 
 def test_three_clicks_lead_from_login_to_a_judged_conversation(client):
-    """The list, the conversation, the verdict (its radio button aside)."""
+    """List, conversation, verdict (besides its radio button)."""
     session = conversation()
     User.objects.create_user("rita", password="pass phrase", is_staff=True).groups.add(
         Group.objects.get(name="Conversation reviewers")
@@ -376,7 +376,7 @@ def test_a_correction_is_stored_beside_the_reply(rita):
     assert "a <em>process</em>" in page_of(rita, session)
 
 
-def test_an_empty_correction_takes_it_back(rita):
+def test_an_empty_correction_removes_it(rita):
     session = conversation()
     correct(rita, session, "No.")
     correct(rita, session, "  ")
@@ -385,7 +385,7 @@ def test_an_empty_correction_takes_it_back(rita):
     assert (reply.correction, reply.corrected_at, reply.corrected_by) == ("", None, None)
 
 
-def test_a_correction_does_not_delete_another_that_came_meanwhile(rita):
+def test_a_correction_does_not_overwrite_another_that_came_meanwhile(rita):
     session, bob = conversation(), staff("bob", group="Conversation reviewers")
     reply = session.messages.replies().get()
     seen = seen_on(page_of(rita, session), "_correct")
@@ -395,7 +395,7 @@ def test_a_correction_does_not_delete_another_that_came_meanwhile(rita):
     page = rita.post(address(session), {**form, "correction": "<Rita's>", "seen": seen})
 
     page = page.content.decode()
-    assert "The correction was changed meanwhile, by bob." in page
+    assert "The correction was changed in the meantime by bob." in page
     assert "&lt;Rita&#x27;s&gt;</textarea>" in page
     reply.refresh_from_db()
     assert reply.correction == "Bob's."
@@ -406,7 +406,7 @@ def test_a_correction_does_not_delete_another_that_came_meanwhile(rita):
 
 
 def test_a_reply_is_not_corrected_while_it_is_being_written(rita):
-    """What it will say is not known yet, and its reader would see the correction first."""
+    """Its text is not known yet, and its reader would see the correction first."""
     session = conversation("", status="pending")
     reply = session.messages.replies().get()
 
@@ -427,7 +427,7 @@ def test_only_replies_of_the_conversation_can_be_corrected(rita):
     assert not Message.objects.corrected().exists()
 
 
-# Who may ------------------------------------------------------------------------------------
+# Permissions --------------------------------------------------------------------------------
 def test_the_group_of_reviewers_exists_after_migrate():
     group = Group.objects.get(name="Conversation reviewers")
 
@@ -440,7 +440,7 @@ def test_the_group_of_reviewers_exists_after_migrate():
     }
 
 
-def test_what_an_author_changes_in_the_group_stays():
+def test_changes_of_an_author_to_the_group_are_kept():
     from django.core.management import call_command
 
     group = Group.objects.get(name="Conversation reviewers")
@@ -462,7 +462,7 @@ def test_a_reviewer_neither_deletes_nor_sees_users(rita):
     assert "delete_selected" not in listing
 
 
-def test_an_administrator_may_all(admin_client):
+def test_an_administrator_may_do_everything(admin_client):
     session = conversation()
 
     assert admin_client.post(address(session), GOOD).status_code == 302
@@ -470,7 +470,7 @@ def test_an_administrator_may_all(admin_client):
     assert "deletelink" in page_of(admin_client, session)
 
 
-def test_staff_who_may_only_look_neither_judge_nor_correct():
+def test_staff_with_view_permission_only_neither_judge_nor_correct():
     session = conversation()
     vera = staff("vera", "view_chatsession", "view_message")
 
@@ -511,7 +511,7 @@ def slow_search(monkeypatch):
     monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.05)
 
 
-def test_a_search_that_takes_too_long_is_ended_and_told_in_a_sentence(rita, slow_search):
+def test_a_search_that_takes_too_long_is_cancelled_and_answered_with_a_sentence(rita, slow_search):
     conversation()
     begin = time.monotonic()
 
@@ -535,7 +535,7 @@ def test_a_conversation_of_a_slow_search_is_shown_without_its_neighbours(rita, s
     "query",
     ["q=%00", "page=%00", "model=%00&q=a", "%00=1", "reviewed_by__password__startswith=a", "id=z"],
 )
-def test_forged_filters_are_no_filters(rita, query):
+def test_forged_filters_break_no_page(rita, query):
     session = conversation("A reply.")
 
     listed = rita.get(f"{SESSIONS}?{query}")
@@ -559,7 +559,7 @@ def test_forged_filters_are_no_filters(rita, query):
         {"p": "9" * 30},
     ],
 )
-def test_no_address_of_a_list_is_an_error_of_ours(rita, query):
+def test_no_query_string_of_a_list_is_a_server_error(rita, query):
     session = conversation("A reply.")
 
     for page in (SESSIONS, "/admin/chat/message/"):
@@ -571,7 +571,7 @@ def test_no_address_of_a_list_is_an_error_of_ours(rita, query):
     "lookup",
     ["idempotency_key__startswith", "content__regex", "id__gt", "reviewed_by__password__contains"],
 )
-def test_lists_are_asked_for_nothing_but_what_their_filters_offer(rita, lookup):
+def test_lists_accept_only_the_lookups_of_their_filters(rita, lookup):
     for page in (SESSIONS, "/admin/chat/message/"):
         assert rita.get(page, {lookup: "a"}).status_code == 400
 
@@ -582,7 +582,7 @@ def test_a_forged_selection_is_refused(rita):
     answer = rita.post(SESSIONS, {"action": "export_jsonl", "_selected_action": ["z"]}, follow=True)
 
     assert answer.status_code == 200
-    assert "Something was selected that is not in this list." in answer.content.decode()
+    assert "The selection contains something that is not in this list." in answer.content.decode()
 
 
 def test_only_web_addresses_become_links(rita):

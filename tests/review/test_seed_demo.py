@@ -1,4 +1,4 @@
-"""manage.py seed_demo: believable conversations."""
+"""manage.py seed_demo: realistic conversations."""
 
 from datetime import timedelta
 
@@ -21,17 +21,17 @@ def seed(capsys, *arguments):
     return capsys.readouterr()
 
 
-def test_it_adds_so_many_sessions_and_says_so(capsys):
+def test_it_adds_that_many_sessions_and_reports_it(capsys):
     out, err = seed(capsys, "--sessions", "300", "--seed", "1")
 
     messages = Message.objects.count()
     assert ChatSession.objects.count() == 300
     assert 4 < messages / 300 < 6
     assert out == f"Added 300 sessions with {messages} messages.\n"
-    assert err == ""  # no progress bar where nobody watches
+    assert err == ""  # no progress bar without a terminal
 
 
-def test_they_look_like_what_readers_leave(capsys):
+def test_they_look_like_real_conversations(capsys):
     seed(capsys, "--sessions", "300", "--seed", "1")
 
     for kind in ("failed", "stopped", "disliked", "about_a_passage"):
@@ -47,7 +47,7 @@ def test_they_look_like_what_readers_leave(capsys):
     assert newest.messages.order_by("id").last().finished_at == newest.updated_at
 
 
-def test_the_same_seed_gives_the_same_words_again(capsys):
+def test_the_same_seed_gives_the_same_text(capsys):
     seed(capsys, "--sessions", "20", "--seed", "7")
     seed(capsys, "--sessions", "20", "--seed", "7")
 
@@ -56,6 +56,6 @@ def test_the_same_seed_gives_the_same_words_again(capsys):
     assert sorted(texts)[::2] == sorted(texts)[1::2]
 
 
-def test_a_number_that_makes_no_sense_is_refused():
+def test_an_invalid_number_is_refused():
     with pytest.raises(CommandError, match="at least 1"):
         call_command("seed_demo", "--sessions", "0")

@@ -1,4 +1,4 @@
-"""Delete conversations that nobody has continued for so long (retention)."""
+"""Delete conversations without recent activity (retention)."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,15 +13,15 @@ from chat.models import ChatSession
 
 class Command(BaseCommand):
     help = (
-        "Delete sessions, with their messages, whose last activity is longer ago. In batches, each "
-        "a short transaction of its own: it may be stopped at any time and run again."
+        "Delete sessions, with their messages, whose last activity is older than AGE. Works in "
+        "batches, each in a short transaction: it can be stopped at any time and run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than", type=age, required=True, metavar="AGE", help="90d, 12w, 36h"
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
         parser.add_argument("--batch-size", type=whole_number(1, 100_000), default=500, metavar="N")
 
     def handle(self, **options: Any) -> None:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
                     : options["batch_size"]
                 ]
             ):
-                # Asked again: a reader may have come back meanwhile.
+                # Filtered again: a reader may have continued a session in the meantime.
                 done, _ = old.filter(pk__in=keys).delete()
                 deleted += done
                 progress.update(done)

@@ -1,4 +1,4 @@
-"""Ask stored questions again, of another model or in other words, and report what changed."""
+"""Ask stored questions again, with another model or other prompts, and report what changed."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -20,62 +20,63 @@ from review import replay, replay_report
 
 class Command(BaseCommand):
     help = (
-        "Put stored questions, each with its stored context, to another model or with other "
-        "prompts, and write a report, HTML and JSONL, of the answers then and now. The first "
-        "configured service alone is asked. Nothing is stored, and nothing counts towards "
-        "CHAT_RATE or CHAT_DAILY_TOKEN_BUDGET, which are the readers'; the service bills it all "
-        "the same."
+        "Ask stored questions again, each with its history, with another model or other prompts, "
+        "and write a report (HTML and JSONL) that compares the stored answers with the new ones. "
+        "Only the first configured provider is asked. Nothing is stored, and nothing counts "
+        "towards CHAT_RATE or CHAT_DAILY_TOKEN_BUDGET; the provider bills the calls as usual."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--since", type=moment, required=True, metavar="DATE", help="asked then or later"
+            "--since", type=moment, required=True, metavar="DATE", help="asked at or after DATE"
         )
-        parser.add_argument("--until", type=moment, metavar="DATE", help="asked before then")
+        parser.add_argument("--until", type=moment, metavar="DATE", help="asked before DATE")
         parser.add_argument(
             "--limit",
-            type=whole_number(1, replay.MOST),
+            type=whole_number(1, replay.MAX_QUESTIONS),
             default=50,
             metavar="N",
-            help="of these the most recent N (50), asked oldest first",
+            help="only the most recent N of these (default: 50), asked oldest first",
         )
         parser.add_argument(
-            "--model", metavar="NAME", help="another model of the same service; else the configured"
+            "--model",
+            metavar="NAME",
+            help="another model of the same provider (default: the configured one)",
         )
         parser.add_argument(
             "--prompts",
             type=Path,
             metavar="FOLDER",
-            help=f"where edited {', '.join(prompts.FILES)} are; those missing are the usual ones",
+            help=f"a folder with edited {', '.join(prompts.FILES)}; missing ones stay as they are",
         )
         parser.add_argument(
             "--price",
             type=prices,
             metavar="IN,OUT",
-            help="what a million tokens cost now; else LLM_PRICE_PER_MILLION, as for those of then",
+            help="price of a million tokens for the new answers (default: LLM_PRICE_PER_MILLION)",
         )
         parser.add_argument(
             "--concurrency",
             type=whole_number(1, 32),
             default=4,
             metavar="N",
-            help="how many are asked at once (4)",
+            help="questions asked at the same time (default: 4)",
         )
         parser.add_argument(
             "--output",
             default="replay",
             metavar="NAME",
-            help="NAME.html and NAME.jsonl (replay), which appear once they are complete",
+            help="write NAME.html and NAME.jsonl, once they are complete (default: replay)",
         )
 
     def handle(self, **options: Any) -> None:
         for package in ("chat", "llm"):  # failures are in the report, or printed below
             logger.disable(package)
         check_order(options["since"], options["until"])
-        keys = replay.picked(options["since"], options["until"], options["limit"])
+        keys = replay.select_questions(options["since"], options["until"], options["limit"])
         edited, find = templates(options["prompts"])
         if not keys:
-            self.stdout.write("There is no answered question in that time; nothing is written.")
+            self.stdout.write("There is no answered question in this period. Nothing was written.")
             return
         try:
             trial = replay.Trial(
@@ -88,8 +89,8 @@ class Command(BaseCommand):
             self.replay(keys, trial, options["output"])
         except ModelMisconfigured as error:
             raise CommandError(
-                f"The model's service turned the first question away ({error}): look at its "
-                "address, its key and the model's name. Nothing is written."
+                f"The provider refused the first question ({error}): check its address, its key "
+                "and the model's name. Nothing was written."
             ) from error
 
     def replay(self, keys: list[Any], trial: replay.Trial, name: str) -> None:
@@ -105,7 +106,7 @@ class Command(BaseCommand):
 
 
 def aligned(rows: list[tuple[str, str, str]]) -> str:
-    """As columns, each as wide as its widest cell."""
+    """The rows as columns, each as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -114,7 +115,7 @@ def aligned(rows: list[tuple[str, str, str]]) -> str:
 
 
 def templates(folder: Path | None) -> tuple[tuple[str, ...], prompts.Find]:
-    """The edited templates' names, and how to find them all."""
+    """The names of the edited templates, and a finder for all templates."""
     if folder is None:
         return (), get_template
     try:
@@ -122,5 +123,5 @@ def templates(folder: Path | None) -> tuple[tuple[str, ...], prompts.Find]:
     except (OSError, UnicodeError, TemplateSyntaxError) as error:
         raise CommandError(f"A prompt in {folder} cannot be used: {error}") from error
     if not edited:
-        raise CommandError(f"{folder} holds none of {', '.join(prompts.FILES)}.")
+        raise CommandError(f"{folder} contains none of {', '.join(prompts.FILES)}.")
     return tuple(edited), find

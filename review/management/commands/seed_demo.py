@@ -1,4 +1,4 @@
-"""Fill the database with believable conversations, to try the admin out and to measure."""
+"""Fill the database with realistic seed data, to try out and measure the admin."""
 
 import random
 from argparse import ArgumentParser
@@ -21,8 +21,8 @@ MESSAGE_COLUMNS = tuple(field.name for field in fields(DemoMessage))
 
 class Command(BaseCommand):
     help = (
-        "Add made-up conversations (five messages each on average, over the last 90 days). "
-        "Run twice, it adds twice as many."
+        "Add invented conversations (five messages each on average, over the last 90 days). "
+        "Each run adds more."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,19 +36,19 @@ class Command(BaseCommand):
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]  # noqa: S311
         messages = 0
         made = conversations(count, seed, timezone.now())
-        for sessions in batched(self.watched(made, count), SESSIONS_AT_ONCE):
+        for sessions in batched(self.with_progress(made, count), SESSIONS_AT_ONCE):
             messages += store(sessions)
-        with connection.cursor() as cursor:  # the planner's figures are of another size now
+        with connection.cursor() as cursor:  # the planner's statistics are outdated now
             cursor.execute("ANALYZE chat_session, chat_message")
         self.stdout.write(f"Added {count} sessions with {messages} messages.")
 
-    def watched(self, sessions: Iterator[DemoSession], count: int) -> Iterator[DemoSession]:
-        """With a progress bar, where a person watches."""
+    def with_progress(self, sessions: Iterator[DemoSession], count: int) -> Iterator[DemoSession]:
+        """With a progress bar on a terminal."""
         return iter(tqdm(sessions, total=count, unit=" sessions", disable=None))
 
 
 def store(sessions: tuple[DemoSession, ...]) -> int:
-    """One short transaction for each batch; how many messages it held."""
+    """Store a batch in one short transaction; returns its number of messages."""
     messages = [message for session in sessions for message in session.messages]
     with transaction.atomic(), connection.cursor() as cursor:
         copy(cursor, "chat_session", SESSION_COLUMNS, sessions)

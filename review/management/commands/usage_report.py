@@ -1,4 +1,4 @@
-"""What was asked in a period, how it was answered and what that cost, as a table or a file."""
+"""The figures of a period, by day and in total, as a table, CSV or JSON lines."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from chat.management.arguments import day
-from review.insights import LONGEST_DAYS, Figures, Percentiles, insights
+from review.insights import MAX_DAYS, Figures, Percentiles, insights
 
 USUAL_DAYS = 30
 
@@ -43,7 +43,7 @@ FORMATS = {"table": _table, "csv": _csv, "jsonl": _jsonl}
 
 
 def _row(figures: Figures) -> dict[str, Any]:
-    """One value for each column, in their order."""
+    """The figures as one value per column."""
     row: dict[str, Any] = {}
     for name, value in asdict(figures).items():
         if name in ("first_token", "duration"):
@@ -59,25 +59,27 @@ def _row(figures: Figures) -> dict[str, Any]:
 
 class Command(BaseCommand):
     help = (
-        "Tell for each day (UTC), and for all of them together, how many questions were asked, how "
-        "they ended, how long they took (median and 95th percentile), the tokens, and what they "
-        "cost by LLM_PRICE_PER_MILLION."
+        "Report for each day (UTC) and in total: questions, how they ended, times (median and 95th "
+        "percentile), tokens, feedback, and the cost by LLM_PRICE_PER_MILLION."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--since", type=day, metavar="DATE", help=f"first day; {USUAL_DAYS} days by default"
+            "--since",
+            type=day,
+            metavar="DATE",
+            help=f"first day (default: {USUAL_DAYS} days up to --until)",
         )
-        parser.add_argument("--until", type=day, metavar="DATE", help="last day; today by default")
+        parser.add_argument("--until", type=day, metavar="DATE", help="last day (default: today)")
         parser.add_argument("--format", choices=FORMATS, default="table")
 
     def handle(self, **options: Any) -> None:
         until: date = options["until"] or datetime.now(UTC).date()
         usual = timedelta(days=USUAL_DAYS - 1)
         since: date = options["since"] or max(until, date.min + usual) - usual
-        if not timedelta(0) <= until - since < timedelta(days=LONGEST_DAYS):
+        if not timedelta(0) <= until - since < timedelta(days=MAX_DAYS):
             raise CommandError(
-                f"--since must be before --until, and by no more than {LONGEST_DAYS} days."
+                f"--since must not be after --until, and the period has at most {MAX_DAYS} days."
             )
         found = insights(since, until)
         rows = [_row(figures) for figures in [*found.days, found.total]]
