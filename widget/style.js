@@ -11,8 +11,8 @@ const css = `
   --alarm: light-dark(#a51d2d, #ff9a94);
   --on-accent: oklch(from var(--accent) clamp(0, (0.65 - l) * 1000, 1) 0 0);
 }
-/* Nothing is inherited from the page's styles. Sizes are in em: letters are as large as in the reader's
-   browser settings. */
+/* Nothing is inherited from the page's styles. */
+/* Sizes are in em: letters are as large as in the reader's browser settings. */
 :where(.opener, .panel, .offer) {
   all: initial;
   color-scheme: inherit;
