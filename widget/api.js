@@ -1,6 +1,8 @@
 // Client of the server's JSON API. It throws a Problem for an error response (RFC 9457), and
 // ConnectionLost when the connection breaks before the response is complete.
 
+const PAGE_MESSAGES = 50;
+const PRINT_PAGE_MESSAGES = 200; // the most that the server returns at once
 const SILENCE_TIMEOUT_SECONDS = 40; // the server sends a keep-alive comment every 15 s
 
 /** An error response of the server. Its message is a sentence for the reader. */
@@ -91,8 +93,22 @@ export class Api {
    * @returns {Promise<History>}
    */
   async history(session, before = null) {
-    const query = new URLSearchParams({ limit: "50", ...(before && { before }) });
-    return (await this.#send("GET", `/chat/${session}?${query}`)).json();
+    return (await this.#send("GET", historyPath(session, before, PAGE_MESSAGES))).json();
+  }
+
+  /**
+   * The same for handlers that cannot wait for a promise; it blocks the page.
+   *
+   * @param {string} session
+   * @param {string | null} [before]
+   * @returns {History}
+   */
+  historyNow(session, before = null) {
+    const request = new XMLHttpRequest();
+    request.open("GET", this.origin + historyPath(session, before, PRINT_PAGE_MESSAGES), false);
+    request.send();
+    if (request.status !== 200) throw new ConnectionLost();
+    return JSON.parse(request.responseText);
   }
 
   /**
@@ -140,6 +156,15 @@ export class Api {
     if (response.ok) return response;
     throw await errorFrom(response);
   }
+}
+
+/**
+ * @param {string} session
+ * @param {string | null} before
+ * @param {number} limit
+ */
+function historyPath(session, before, limit) {
+  return `/chat/${session}?${new URLSearchParams({ limit: String(limit), ...(before && { before }) })}`;
 }
 
 /**

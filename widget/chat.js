@@ -3,13 +3,14 @@
 import { Api, ConnectionLost } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { el, iconButton } from "./dom.js";
-import { shortcutMatcher } from "./keys.js";
+import { isComposing, shortcutMatcher } from "./keys.js";
 import { createLayout } from "./layout.js";
 import { MessageView } from "./message.js";
 import { listen, listenAgain } from "./page-events.js";
 import { createAskButton, selectedText } from "./selection.js";
 import { Store } from "./storage.js";
 import { createStyleSheet } from "./style.js";
+import { isBlank } from "./text.js";
 import { wordsFor } from "./words.js";
 
 /**
@@ -112,7 +113,8 @@ export class Chat {
     this.#listenToConversation();
     this.#listenToPanel();
     this.#listenToRoot();
-    if (!this.isPage) this.#listenToPage();
+    if (this.isPage) listen(window, "beforeprint", () => this.#preparePrint());
+    else this.#listenToPage();
   }
 
   #listenToConversation() {
@@ -143,7 +145,9 @@ export class Chat {
       this.#warnWhenFull();
     };
     panel.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Escape" && !event.isComposing) this.#escape();
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // a modal dialog would close as well
+      if (!isComposing(event)) this.#escape();
     };
     panel.oncancel = (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -195,7 +199,7 @@ export class Chat {
 
   /** @param {KeyboardEvent} event */
   #onInputKey(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
     event.preventDefault();
     this.layout.composer.form.requestSubmit();
   }
@@ -314,7 +318,7 @@ export class Chat {
   #submit(event) {
     event.preventDefault();
     const text = this.input.value.trim();
-    if (!text || this.conversation.isAnswering) return;
+    if (isBlank(text) || this.conversation.isAnswering) return;
     this.input.value = "";
     this.#fitInput();
     this.#ask(text);
@@ -338,6 +342,15 @@ export class Chat {
       if (older.hidden) scroller.focus();
     } catch (error) {
       this.announceError(error, "unreadable");
+    }
+  }
+
+  /** Printing does not wait for anything. */
+  #preparePrint() {
+    try {
+      this.conversation.loadAllOlderNow();
+    } catch {
+      // The server cannot be reached: what is shown is printed.
     }
   }
 
@@ -386,10 +399,12 @@ export class Chat {
 
   #drawSuggestions() {
     const texts = (this.settings.suggestions ?? "").split("|").map((text) => text.trim());
-    const buttons = texts.filter(Boolean).map((text) => {
-      const onclick = () => this.#ask(text);
-      return el("button", { type: "button", dir: "auto", onclick }, text);
-    });
+    const buttons = texts
+      .filter((text) => !isBlank(text))
+      .map((text) => {
+        const onclick = () => this.#ask(text);
+        return el("button", { type: "button", dir: "auto", onclick }, text);
+      });
     this.layout.log.suggestions.replaceChildren(...buttons);
   }
 

@@ -157,6 +157,17 @@ export class Conversation extends EventTarget {
     this.#show([...history.messages.map(fromHistory), ...this.messages], history.has_more);
   }
 
+  /** Load all messages before the first one shown, and block the page meanwhile. */
+  loadAllOlderNow() {
+    let { messages, hasOlder } = this;
+    while (hasOlder) {
+      const history = this.api.historyNow(this.session, messages[0]?.id);
+      hasOlder = history.has_more && history.messages.length > 0;
+      messages = [...history.messages.map(fromHistory), ...messages];
+    }
+    if (this.hasOlder) this.#show(messages, false);
+  }
+
   // Asking --------------------------------------------------------------------------------------
   /**
    * @param {string} message

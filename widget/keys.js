@@ -21,3 +21,15 @@ export function shortcutMatcher(text) {
     event.shiftKey === needs("shift") &&
     (event.ctrlKey || event.metaKey) === (needs("ctrl") || needs("meta"));
 }
+
+const INPUT_METHOD_KEY_CODE = 229;
+
+/**
+ * Whether a key press belongs to an input method, as for Japanese. Safari reports the key that ends a
+ * composition after the composition, with nothing but this key code.
+ *
+ * @param {KeyboardEvent} event
+ */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === INPUT_METHOD_KEY_CODE;
+}

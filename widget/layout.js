@@ -28,7 +28,7 @@ export function createLayout(words, settings, server) {
   const log = createLog(words, name, settings.greeting || words.greeting);
   const confirmation = createConfirmation(words);
   const composer = createComposer(words, server.messageChars);
-  const status = el("p", { className: "status", role: "status" });
+  const status = el("p", { className: "status", role: "status", dir: "auto" });
   const panel = el(
     isPage ? "section" : "dialog",
     { className: "panel", "aria-label": name },

@@ -1,5 +1,6 @@
 // A reply's Markdown as inert nodes: no scripts, styles or images.
 
+import { setDirections } from "./text.js";
 import purify from "./vendor/dompurify-3.4.18/purify.min.mjs";
 import { Marked } from "./vendor/marked-18.2.1/marked.esm.js";
 
@@ -73,7 +74,7 @@ function toHtml(markdown) {
  * @returns {DocumentFragment}
  */
 export function renderMarkdown(markdown) {
-  const nodes = purify.sanitize(toHtml(markdown), {
+  const sanitized = purify.sanitize(toHtml(markdown), {
     ALLOWED_TAGS: [...TEXT_TAGS, ...BLOCK_TAGS, ...TABLE_TAGS],
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
@@ -81,5 +82,7 @@ export function renderMarkdown(markdown) {
     RETURN_DOM_FRAGMENT: true,
     ...(policy && { TRUSTED_TYPES_POLICY: policy }),
   });
-  return /** @type {DocumentFragment} */ (/** @type {unknown} */ (nodes)); // what the types cannot tell
+  const nodes = /** @type {DocumentFragment} */ (/** @type {unknown} */ (sanitized)); // by the last option
+  setDirections(nodes);
+  return nodes;
 }

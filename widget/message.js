@@ -25,7 +25,7 @@ export class MessageView {
     this.chat = chat;
     const { words } = chat;
     const author = message.role === "user" ? words.you : words.assistant;
-    this.body = el("div", { className: "text", dir: "auto" });
+    this.body = el("div", { className: "text" });
     this.foot = el("div", { className: "foot" });
     const heading = el("h3", { className: "hidden" }, author);
     this.element = el("li", { className: `message ${message.role}` }, heading, this.body, this.foot);
@@ -41,7 +41,7 @@ export class MessageView {
   #drawQuestion() {
     const { text, passage } = this.message;
     const quote = passage ? [el("blockquote", { dir: "auto" }, passage)] : [];
-    this.body.replaceChildren(...quote, el("p", {}, text));
+    this.body.replaceChildren(...quote, el("p", { dir: "auto" }, text));
   }
 
   #drawReply() {
@@ -67,7 +67,11 @@ export class MessageView {
       wrap(block, "code").append(this.#codeCopyButton(block.textContent));
       this.#makeScrollable(block);
     }
-    for (const table of text.querySelectorAll("table")) this.#makeScrollable(wrap(table, "wide"));
+    for (const table of text.querySelectorAll("table")) {
+      const wrapper = wrap(table, "wide");
+      wrapper.dir = table.dir;
+      this.#makeScrollable(wrapper);
+    }
     return text;
   }
 
@@ -128,7 +132,7 @@ export class MessageView {
     const { message, chat } = this;
     const { failure } = message;
     const sentence = failure ? failure.detail || chat.words.lost : chat.words.failed;
-    const paragraph = el("p", { className: "failure" }, sentence);
+    const paragraph = el("p", { className: "failure", dir: "auto" }, sentence);
     if (failure?.code === "context_too_long") return [paragraph, this.#note("tooLong")];
     const isLast = chat.conversation.messages.at(-1) === message;
     const canRetry = isLast && (!failure || failure.retryable);

@@ -11,8 +11,36 @@ const css = `
   --alarm: light-dark(#a51d2d, #ff9a94);
   --on-accent: oklch(from var(--accent) clamp(0, (0.65 - l) * 1000, 1) 0 0);
 }
-/* Nothing is inherited from the page's styles. Sizes are in em: letters are as large as in the reader's
-   browser settings. */
+/* The element itself takes no place in the page's layout, even where the page's styles give it a box. */
+:host(:not(.page)) {
+  display: contents;
+  position: fixed !important;
+  inset: 0 auto auto 0 !important;
+  z-index: 2147483000 !important;
+  inline-size: 0 !important;
+  block-size: 0 !important;
+  min-inline-size: 0 !important;
+  min-block-size: 0 !important;
+  margin: 0 !important;
+  border: 0 !important;
+  padding: 0 !important;
+  overflow: visible !important;
+  opacity: 1 !important;
+  clip-path: none !important;
+  mask: none !important;
+  contain: none !important;
+  container-type: normal !important;
+  will-change: auto !important;
+  transform: none !important;
+  translate: none !important;
+  rotate: none !important;
+  scale: none !important;
+  perspective: none !important;
+  filter: none !important;
+  backdrop-filter: none !important;
+}
+/* Nothing is inherited from the page's styles. */
+/* Sizes are in em: letters are as large as in the reader's browser settings. */
 :where(.opener, .panel, .offer) {
   all: initial;
   color-scheme: inherit;
@@ -275,6 +303,19 @@ header h2 {
   font-size: 1.05em;
   line-height: 1.3;
 }
+/* A line after a line break has a direction of its own; code at the start of a line does not count. */
+.text :is(blockquote, h1, h2, h3, h4, h5, h6, li, p, td, th)[dir],
+.chip blockquote {
+  unicode-bidi: plaintext;
+}
+[dir="rtl"] > li[dir="ltr"],
+[dir="ltr"] > li[dir="rtl"] {
+  margin-inline-start: 1.4em;
+}
+.text code {
+  direction: ltr;
+  unicode-bidi: isolate;
+}
 .text ul,
 .text ol {
   padding-inline-start: 1.4em;
@@ -503,7 +544,45 @@ textarea::placeholder {
 }
 @media print {
   :host(:not(.page)) {
-    display: none;
+    display: none !important;
+  }
+  :host {
+    color-scheme: light !important;
+    block-size: auto !important;
+  }
+  section.panel {
+    display: block;
+    block-size: auto;
+    max-inline-size: none;
+  }
+  .scroller,
+  .wide,
+  .text pre,
+  .user blockquote {
+    overflow: visible;
+    max-block-size: none;
+  }
+  .text pre {
+    white-space: pre-wrap;
+  }
+  th,
+  td {
+    overflow-wrap: anywhere;
+  }
+  .user .text {
+    border: 1px solid var(--edge);
+  }
+  details::details-content {
+    content-visibility: visible;
+    block-size: auto;
+  }
+  button,
+  .composer,
+  .confirmation,
+  .comment,
+  .status,
+  .greeting {
+    display: none !important;
   }
 }
 `;

@@ -7,6 +7,7 @@ modules' address holds a digest of them all, so that browsers keep them for good
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +25,8 @@ LOADER = "loader.js"
 CONTENT_TYPE = "text/javascript; charset=utf-8"
 LOADER_SECONDS = 300
 FOR_GOOD = "public, max-age=31536000, immutable"
+# Comments that fill whole lines: a seventh of what readers would load.
+COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,10 @@ def scripts() -> dict[str, Script]:
     """Each file of the widget by its name, such as `vendor/marked-1.0/marked.esm.js`."""
     found = {}
     for file in sorted(path for path in FOLDER.rglob("*") if path.suffix in (".js", ".mjs")):
-        content = file.read_bytes()
         name = file.relative_to(FOLDER).as_posix()
+        content = file.read_bytes()
+        if not name.startswith("vendor/"):  # those carry their licence
+            content = COMMENTS.sub(b"", content)
         found[name] = Script(content, gzip.compress(content, mtime=0))
     return found
 

@@ -85,6 +85,24 @@ def test_all_of_it_is_at_most_sixty_kilobytes():
     assert sum(len(script.compressed) for script in scripts) <= MOST_KILOBYTES * 1000
 
 
+def test_nothing_but_comments_is_left_out_of_what_is_served():
+    for name, script in widget.scripts().items():
+        source = (CHECKOUT / "widget" / name).read_text()
+        served = script.content.decode()
+        if name.startswith("vendor/"):
+            assert served == source
+            continue
+        kept = iter(served.splitlines())
+        expected_line = next(kept)
+        for line in source.splitlines():
+            if line == expected_line:
+                expected_line = next(kept, None)
+            else:
+                assert line.strip().startswith(("//", "/*", "*")), f"{name}: {line}"
+        assert expected_line is None
+        assert not re.search(r"^\s*(//|/\*\*|\* )", served, re.MULTILINE), name
+
+
 def test_the_script_is_asked_for_anew_and_what_it_loads_is_kept_for_good(reading):
     client = reading.client
     loader = client.get("/widget.js")
@@ -99,7 +117,7 @@ def test_the_script_is_asked_for_anew_and_what_it_loads_is_kept_for_good(reading
     assert module.headers["Content-Encoding"] == "gzip"
     assert module.headers["Vary"].lower().startswith("accept-encoding")
     assert module.headers["Access-Control-Allow-Origin"] == "*"
-    assert module.content == (CHECKOUT / "widget" / "book-chat.js").read_bytes()
+    assert module.content == widget.scripts()["book-chat.js"].content
     assert other.headers["Cache-Control"] == "no-store"
     assert client.get(address, headers={"Accept-Encoding": "identity"}).content == module.content
 

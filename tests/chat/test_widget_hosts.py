@@ -1,5 +1,8 @@
 """The chat where it is hard: other people's styles, policies and shortcuts, odd texts, odd eyes."""
 
+import re
+from uuid import uuid4
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
@@ -495,3 +498,324 @@ def test_escape_takes_back_one_step_at_a_time(open_book):
     page.keyboard.press("Escape")
 
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+# Input methods ------------------------------------------------------------------------------
+def press_while_composing(page, key):
+    """As Safari does: the key that ends a composition comes after it, as key code 229."""
+    keyboard = page.context.new_cdp_session(page)
+    codes = {"key": key, "code": key, "windowsVirtualKeyCode": 229, "nativeVirtualKeyCode": 229}
+    keyboard.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **codes})
+    keyboard.send("Input.dispatchKeyEvent", {"type": "keyUp", **codes})
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_keys_of_an_input_method_neither_send_nor_close(open_book, model, width):
+    page = opened(open_book(viewport={"width": width, "height": 780}))
+    page.get_by_label("Your question").fill("ノードとは")
+
+    press_while_composing(page, "Enter")
+    press_while_composing(page, "Escape")
+    page.wait_for_timeout(300)
+
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_label("Your question")).to_have_value("ノードとは")
+    assert model.requests == []
+    page.get_by_label("Your question").press("Enter")
+    expect(replies(page)).to_have_text(ANSWER)
+
+
+def test_escape_takes_back_one_step_at_a_time_on_a_phone_too(open_book):
+    page = opened(open_book(viewport={"width": 390, "height": 780}))
+    page.get_by_role("button", name="Delete my conversation").press("Enter")
+
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Delete this conversation for good?")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+EMPTY = [
+    "\u200b",
+    "\u200b \u200d\n\u2060",
+    "\ufeff",
+    "\u00ad",
+    "\u3164",
+    "\u2800",
+    "\u202e\u202c",
+    "\x01",
+]
+
+
+@pytest.mark.parametrize("text", EMPTY, ids=ascii)
+def test_a_question_that_shows_nothing_is_not_sent(open_book, model, text):
+    page = opened(open_book())
+    page.get_by_label("Your question").fill(text)
+
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_timeout(300)
+
+    expect(page.locator(".message")).to_have_count(0)
+    assert model.requests == []
+
+
+def test_a_selection_that_shows_nothing_is_no_passage(open_book):
+    page = open_book()
+    page.evaluate("document.querySelector('#passage').textContent = '\\u200b\\u2060 \\u200b'")
+
+    select(page)
+    page.wait_for_timeout(500)
+
+    expect(page.get_by_role("button", name="Ask about this")).to_be_hidden()
+
+
+# Directions ---------------------------------------------------------------------------------
+BOTH_WAYS = """An English line.
+
+ایک اردو سطر
+
+- `node` ایک پروگرام ہے
+- 2025
+- An English item
+
+> ایک اقتباس
+
+## سرخی
+
+1. One
+
+| نام | Name |
+|---|---|
+| نوڈ | node |
+
+`code`
+"""
+
+
+def test_each_block_of_a_reply_has_its_own_direction(chat_page, model):
+    model.says(BOTH_WAYS)
+    page = chat_page()
+    say(page, "What is a node?")
+    text = replies(page)
+    expect(text.locator("td")).to_have_count(2)
+
+    def directions(selector):
+        each = "all => all.map(each => getComputedStyle(each).direction)"
+        return text.locator(selector).evaluate_all(each)
+
+    assert directions(":scope > p") == ["ltr", "rtl", "ltr"]
+    assert directions("ul, ul > li") == ["rtl", "rtl", "rtl", "ltr"]
+    assert directions("blockquote, blockquote p, h2") == ["rtl", "rtl", "rtl"]
+    assert directions("ol, ol > li") == ["ltr", "ltr"]
+    assert directions("table, th, td") == ["rtl", "rtl", "ltr", "rtl", "ltr"]
+    urdu, english = text.locator(":scope > p").nth(1), text.locator(":scope > p").nth(0)
+    assert left_of_text(urdu) > left_of_text(english) + 100
+    assert (
+        left_of_text(text.locator("ul > li").nth(0)) > left_of_text(text.locator("ol > li")) + 100
+    )
+
+
+def test_each_line_of_a_question_has_its_own_direction(chat_page, model):
+    page = chat_page()
+    page.get_by_label("Your question").fill("A long English line before it:\nنوڈ کیا ہے؟")
+    page.keyboard.press("Enter")
+
+    lines = page.locator(".user .text p").evaluate(LINES)
+
+    assert lines[1]["right"] == pytest.approx(lines[0]["right"], abs=20)
+    assert lines[1]["left"] > lines[0]["left"] + 50
+
+
+LINES = """(each) => {
+  const range = document.createRange();
+  range.selectNodeContents(each);
+  const lines = {};
+  for (const { top, left, right, width } of range.getClientRects()) {
+    if (width < 2) continue;
+    const line = (lines[Math.round(top)] ??= { left, right });
+    Object.assign(line, { left: Math.min(line.left, left), right: Math.max(line.right, right) });
+  }
+  return Object.values(lines);
+}"""
+
+
+def left_of_text(locator):
+    return locator.evaluate(LINES)[0]["left"]
+
+
+# The page's layout --------------------------------------------------------------------------
+LAYOUTS = [
+    "body { display: flex; gap: 40px; justify-content: space-between }",
+    "body { display: flex; flex-direction: column; gap: 40px }",
+    "body { display: grid; gap: 40px; grid-auto-rows: 100px }",
+    "body { display: flex; gap: 40px } body > * { flex: 1; min-width: 100px; padding: 9px }",
+    "body { display: grid; gap: 40px } "
+    "body > * { display: block; position: static; min-height: 90px }",
+    "body { display: flex; gap: 40px } * { all: unset !important }",
+    "body > * { transform: scale(.5); filter: blur(1px); contain: strict; margin-top: 90px }",
+]
+
+
+@pytest.mark.parametrize("css", LAYOUTS)
+def test_the_chat_takes_no_place_in_the_page_s_layout(open_book, css):
+    body = "<main>A chapter.</main><footer>The end.</footer>"
+    page = open_book(head=f"<style>{css}</style>", body=body)
+    opener = page.locator(".opener")
+    expect(opener).to_be_visible()
+    measure = """() => [
+      ...[...document.querySelectorAll("body, main, footer")]
+        .map((each) => each.getBoundingClientRect()),
+      document.documentElement.scrollHeight, document.documentElement.scrollWidth,
+    ].map((each) => JSON.stringify(each))"""
+    with_chat = page.evaluate(measure)
+    box = opener.bounding_box()
+
+    page.evaluate("""() => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync("book-chat { display: none !important }");
+      document.adoptedStyleSheets = [sheet];
+    }""")
+    expect(opener).to_be_hidden()
+
+    assert page.evaluate(measure) == with_chat
+    assert (box["width"], box["height"]) == (56, 56)
+    assert box["x"] + box["width"] == page.viewport_size["width"] - 20
+    assert box["y"] + box["height"] == page.viewport_size["height"] - 20
+
+
+# Shadow trees of the page's own -------------------------------------------------------------
+SHADOWED = f"""<script>
+customElements.define("book-page", class extends HTMLElement {{
+  connectedCallback() {{
+    this.attachShadow({{ mode: "open" }}).innerHTML = this.content;
+  }}
+  content = `<h2>Nodes</h2><p id="inner">{PASSAGE}</p><textarea>my notes</textarea>
+    <book-part></book-part><slot></slot>`;
+}});
+customElements.define("book-part", class extends HTMLElement {{
+  connectedCallback() {{
+    this.attachShadow({{ mode: "open" }}).innerHTML = "<p id=deep>A passage further down.</p>";
+  }}
+}});
+</script>"""
+SHADOWED_BODY = "<main><p>Before.</p><book-page><p id=slotted>Slotted text.</p></book-page></main>"
+
+
+OLDER = "<script>delete Selection.prototype.getComposedRanges</script>"
+
+
+@pytest.mark.parametrize("browser_age", ["", OLDER], ids=["new", "of 2024"])
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [("#inner", PASSAGE), ("#deep", "A passage further down."), ("#slotted", "Slotted text.")],
+)
+def test_a_passage_in_a_shadow_tree_of_the_page_is_asked_about(
+    open_book, model, stored, selector, text, browser_age
+):
+    page = open_book(head=SHADOWED + browser_age, body=SHADOWED_BODY)
+
+    page.locator(selector).click(click_count=3)
+    button = page.get_by_role("button", name="Ask about this")
+    expect(button).to_be_visible()
+    box = page.locator(selector).bounding_box()
+    assert 0 <= button.bounding_box()["y"] - (box["y"] + box["height"]) < 40
+    button.click()
+    say(page, "What is it?")
+    answered(page)
+
+    question = elsewhere(lambda: Message.objects.questions().order_by("-id")[0])
+    assert question.selected_text == text
+
+
+def test_the_shortcut_asks_about_a_passage_in_a_shadow_tree(open_book):
+    page = open_book(head=SHADOWED, body=SHADOWED_BODY)
+    page.locator("#inner").click(click_count=3)
+
+    page.keyboard.press("Alt+Shift+KeyA")
+
+    expect(page.locator(".chip blockquote")).to_have_text(PASSAGE)
+
+
+def test_what_readers_write_in_a_shadow_tree_is_not_offered(open_book):
+    page = open_book(head=SHADOWED, body=SHADOWED_BODY)
+
+    page.locator("book-page textarea").click()
+    page.keyboard.press("Control+KeyA")
+    page.wait_for_timeout(500)
+
+    expect(page.get_by_role("button", name="Ask about this")).to_be_hidden()
+
+
+# On paper -----------------------------------------------------------------------------------
+CUT = """() => [...document.querySelector("book-chat").shadowRoot.querySelectorAll("*")]
+  .filter((each) => getComputedStyle(each).overflow !== "visible" && each.getClientRects().length)
+  .filter((each) =>
+    each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1)
+  .filter((each) => !each.matches(".hidden"))
+  .map((each) => each.outerHTML.slice(0, 80))"""
+
+
+def test_printing_our_own_page_prints_all_of_the_conversation(visit, reading, model):
+    session = str(uuid4())
+    long = f"```\n{'code ' * 60}\n```\n\n" + "A line.\n\n" * 3
+    for number in range(30):
+        model.says(f"Answer {number}.\n\n{long}")
+        body = {
+            "message": f"Question {number}?",
+            "session_id": session,
+            "selected_text": PASSAGE * 20,
+        }
+        assert reading.client.post("/chat", json=body).status_code == 200
+    page = visit(base_url=reading.base_url)
+    stored = f"localStorage['book-chat {reading.base_url} session'] = '\"{session}\"'"
+    page.add_init_script(stored)
+    page.goto("/")
+    expect(replies(page)).to_have_count(25)
+
+    sheets = len(re.findall(rb"/Type */Page\b", page.pdf()))
+
+    expect(replies(page)).to_have_count(30)
+    assert sheets > 10
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT) == []
+    last = replies(page).last.bounding_box()
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height >= page.evaluate("scrollY") + last["y"] + last["height"]
+    for hidden in (".composer", ".older", "header button", ".actions", ".copy"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    expect(page.locator("footer")).to_be_hidden()
+    page.emulate_media(media="screen")
+    expect(page.locator(".composer")).to_be_visible()
+
+
+def test_a_conversation_that_cannot_be_read_is_printed_as_far_as_it_is_shown(chat_page, model):
+    page = chat_page()
+    say(page, "What is a node?")
+    answered(page)
+    page.evaluate("() => { window.XMLHttpRequest = class { open() { throw Error('Not now.') } } }")
+
+    assert page.pdf()
+    expect(replies(page)).to_have_text(ANSWER)
+
+
+def test_dark_pages_are_printed_black_on_white(chat_page, model):
+    page = chat_page(color_scheme="dark")
+    say(page, "What is a node?")
+    answered(page)
+
+    page.emulate_media(media="print", color_scheme="dark")
+
+    assert style(replies(page), "color") == "rgb(29, 31, 35)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_printed_book_shows_no_chat(open_book):
+    page = opened(open_book())
+
+    page.emulate_media(media="print")
+
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator(".opener")).to_be_hidden()

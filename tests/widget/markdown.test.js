@@ -5,14 +5,18 @@ import { test } from "node:test";
 import { JSDOM } from "jsdom";
 
 const { window } = new JSDOM("");
-Object.assign(globalThis, { window, document: window.document });
+Object.assign(globalThis, { window, document: window.document, NodeFilter: window.NodeFilter });
 const { renderMarkdown } = await import("../../widget/markdown.js");
 
-/** @param {string} markdown */
+/**
+ * Without the directions, which text.test.js is about.
+ *
+ * @param {string} markdown
+ */
 function html(markdown) {
   const container = document.createElement("div");
   container.append(renderMarkdown(markdown));
-  return container.innerHTML.trim();
+  return container.innerHTML.trim().replaceAll(' dir="ltr"', "");
 }
 
 test("Markdown becomes elements", () => {
@@ -20,6 +24,12 @@ test("Markdown becomes elements", () => {
   assert.match(html("1. one\n2. two"), /^<ol>\s*<li>one<\/li>\s*<li>two<\/li>\s*<\/ol>$/);
   assert.match(html("| a |\n|---|\n| 1 |"), /<th>a<\/th>[\s\S]*<td>1<\/td>/);
   assert.match(html("```python\nnode = 1 < 2\n```"), /<pre><code>node = 1 &lt; 2\n<\/code><\/pre>/);
+});
+
+test("each block has a direction", () => {
+  const blocks = [...renderMarkdown("A node.\n\nایک نوڈ").children].map((block) => block.getAttribute("dir"));
+
+  assert.deepEqual(blocks, ["ltr", "rtl"]);
 });
 
 test("maths is left as written", () => {
