@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import itertools
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ LOST = (
 # How long `retry` goes on, with pauses that grow up to the last one.
 RETRY_FOR_SECONDS = 60
 RETRY_PAUSES_SECONDS = (0.1, 0.3, 1, 2, 5)
+QUIET_SECONDS = 10
 
 type Row = tuple[Any, ...]
 
@@ -49,6 +51,29 @@ class Statement(NamedTuple):
 
     sql: str
     values: Mapping[str, Any]
+
+
+class _Outage:
+    """Logs that PostgreSQL is away, with its own reason, and that it is back: one line each."""
+
+    def __init__(self) -> None:
+        self._began_at: float | None = None
+        self._quiet_until = 0.0  # a server that is only too slow would come and go all the time
+
+    def begin(self, error: Exception) -> None:
+        if self._began_at is None and time.monotonic() >= self._quiet_until:
+            self._began_at = time.monotonic()
+            reason = str(error).partition("\n")[0] or "no answer in time"
+            logger.error("PostgreSQL is unavailable: {}", reason)
+
+    def end(self) -> None:
+        if self._began_at is not None:
+            now = time.monotonic()
+            logger.info("PostgreSQL is available again after {:.0f} s", now - self._began_at)
+            self._began_at, self._quiet_until = None, now + QUIET_SECONDS
+
+
+outage = _Outage()  # as this process sees it
 
 
 # Statements on the event loop ---------------------------------------------------------------
@@ -91,7 +116,12 @@ async def _connect() -> psycopg.AsyncConnection[Row]:
     pooler such as PgBouncer, where the next one may be run by another process, without them.
     """
     params = django_connection.get_connection_params() | {"cursor_factory": psycopg.AsyncCursor}
-    connection = await psycopg.AsyncConnection.connect(**params, autocommit=True)
+    try:
+        connection = await psycopg.AsyncConnection.connect(**params, autocommit=True)
+    except LOST as error:
+        outage.begin(error)
+        raise
+    outage.end()
     cursor = await connection.execute("SELECT pg_backend_pid()")
     is_direct = await cursor.fetchone() == (connection.info.backend_pid,)
     connection.prepare_threshold = 5 if is_direct else None
@@ -120,6 +150,7 @@ async def run_statement(
             on_late_commit()
 
     running.add_done_callback(afterwards)
+    outage.begin(TimeoutError())
     raise DatabaseUnavailable("timeout")
 
 
@@ -151,11 +182,15 @@ async def in_thread[T](work: Callable[[], T], seconds: float | None = None) -> T
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds or settings.DATABASE_TIMEOUT_SECONDS):
-            return await loop.run_in_executor(threads, context.run, _on_a_live_connection, work)
+            found = await loop.run_in_executor(threads, context.run, _on_a_live_connection, work)
+            outage.end()
+            return found
     except TimeoutError as error:
         abandoned.set()  # the thread cannot be stopped, but it can be kept from committing
+        outage.begin(error)
         raise DatabaseUnavailable("timeout") from error
     except LOST as error:
+        outage.begin(error)
         raise DatabaseUnavailable(type(error).__name__) from error
 
 

@@ -1,9 +1,9 @@
 """The application as a server sees it: Django, wrapped in what every request needs.
 
-The wrapper gives each request an id (the client's own, where it is usable), writes its access line,
-and drops a body that is too large before it is kept anywhere. It is plain ASGI and not a Django
-middleware so that it also covers a streamed answer, which is sent after Django's middleware is
-done.
+The wrapper gives each request an id (the client's own, where it is usable), answers a browser's
+CORS preflight, adds the headers that every answer carries, writes the access line, and drops a body
+that is too large before it is kept anywhere. It is plain ASGI and not a Django middleware so that
+it also covers a streamed answer, which is sent after Django's middleware is done.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from django.urls import resolve, set_script_prefix
 from django.utils.module_loading import import_string
 from loguru import logger
 
+from chatbackend import cors
 from chatbackend.paths import is_page
 
 pages = get_asgi_application()
@@ -45,15 +46,15 @@ type Receive = Callable[[], Awaitable[Event]]
 type Send = Callable[[Any], Awaitable[None]]
 
 USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-# What is too large is still read (and dropped) up to here, so that a client which first sends all
-# of its body gets to read the answer.
+# A body that is too large is still read (and dropped) up to here, so that a client which sends all
+# of it first can read the answer.
 DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
 
 
 class ApiHandler(ASGIHandler):
     """Django for the API, which never blocks the event loop: with the given middleware, and without
-    the thread and the signals by which Django looks after each request's database connection.
-    (The API's connections are those of `chat.database`, and no request's.)
+    the thread and the signals by which Django manages a database connection for each request.
+    (The API's connections belong to `chat.database`, not to requests.)
     """
 
     def __init__(self, middleware: Iterable[str]) -> None:
@@ -61,7 +62,7 @@ class ApiHandler(ASGIHandler):
         super().__init__()
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Instead of those in settings.MIDDLEWARE, which are for pages."""
+        """The given middleware instead of settings.MIDDLEWARE, which is for pages."""
         respond: Any = convert_exception_to_response(call_view)
         for name in reversed(list(self.middleware)):
             respond = convert_exception_to_response(import_string(name)(respond))
@@ -102,7 +103,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def live(receive: Receive, send: Send) -> None:
-    """Start and end of a worker, which finishes its turns first."""
+    """Start and end of a worker, which first completes its turns."""
     await receive()
     heartbeat.scan_for_orphans()  # the worker before this one may have been killed
     await send({"type": "lifespan.startup.complete"})
@@ -113,17 +114,14 @@ async def live(receive: Receive, send: Send) -> None:
 
 async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     request_id = take_request_id(scope)
-    for_page = is_page(scope["path"])
     begin = time.perf_counter()
     status = 0
 
-    async def send_with_id(event: Any) -> None:
+    async def send_with_headers(event: Any) -> None:
         nonlocal status
         if event["type"] == "http.response.start":
             status = event["status"]
-            event["headers"] = [*event["headers"], (b"X-Request-ID", request_id.encode())]
-            if not for_page:  # Django's own middleware adds it to pages
-                event["headers"].append((b"X-Content-Type-Options", b"nosniff"))
+            event["headers"] = [*event["headers"], *extra_headers]
         try:
             await send(event)
         except RuntimeError as error:  # uvloop's error for a client that has just disconnected
@@ -132,8 +130,9 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
 
     with logger.contextualize(request_id=request_id):
         try:
+            extra_headers = headers_of_every_answer(scope, request_id)
             receive = await with_whole_body(scope, receive)
-            await (pages if for_page else api)(scope, receive, send_with_id)
+            await handler_for(scope)(scope, receive, send_with_headers)
         finally:
             logger.bind(
                 method=scope["method"],
@@ -142,6 +141,25 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 duration_ms=round((time.perf_counter() - begin) * 1000, 1),
                 **scope.get("state", {}),
             ).log(level_of(status), "Request" if status else "Request abandoned by the client")
+
+
+def handler_for(scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    if cors.is_preflight(scope["method"], scope["headers"]):
+        return answer_preflight
+    return pages if is_page(scope["path"]) else api
+
+
+def headers_of_every_answer(scope: Scope, request_id: str) -> cors.Headers:
+    found = [(b"X-Request-ID", request_id.encode()), *cors.headers_for(scope["headers"])]
+    if not is_page(scope["path"]):  # Django's own middleware adds it to pages
+        found.append((b"X-Content-Type-Options", b"nosniff"))
+    return found
+
+
+async def answer_preflight(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = [(b"Content-Length", b"0"), *cors.preflight_headers(scope["headers"])]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body"})
 
 
 def level_of(status: int) -> str:
@@ -159,9 +177,9 @@ def take_request_id(scope: Scope) -> str:
 
 
 async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
-    """`receive` with the body already read; one that is too large is dropped and left empty.
+    """`receive` with the body already read; a body that is too large is dropped, and left empty.
 
-    Its Content-Length then shows that it was too large, which is what Django checks.
+    The header Content-Length then says how large it was, which is what Django checks.
     """
     body, size, more = [], 0, True
     while more and size <= DRAINED_BYTES:
@@ -181,7 +199,7 @@ async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
 
 
 def push_back(event: Event, receive: Receive) -> Receive:
-    """`receive`, with `event` first; what is left of a body is dropped."""
+    """`receive`, with `event` first; the rest of a body is dropped."""
     waiting = [event]
 
     async def pushed_back() -> Event:

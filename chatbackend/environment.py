@@ -1,33 +1,47 @@
 """Typed readers of environment variables, for `chatbackend.settings`.
 
-An empty value counts as unset. A value that cannot be read is noted in `INVALID` and replaced by
+An empty value counts as unset. A value that cannot work is recorded in `INVALID` and replaced by
 its default, so that `chat.checks` can report all problems at once, each in a sentence, before
-anything is served.
+anything is served. No sentence shows a value, which may be a secret.
 """
 
 import os
+import re
 from collections.abc import Callable
+from ipaddress import IPv6Address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
-
+from chatbackend import env_file, postgres_url
+from chatbackend.web_addresses import host_of, origin_of
 from llm.prices import Prices, price_pair
 
 READ: set[str] = set()  # the names of all settings
 INVALID: dict[str, str] = {}  # a sentence for each setting that cannot be read
+UNREADABLE_LINES: list[str] = []  # a sentence for each line of `.env` that is no setting
+WARNINGS: list[str] = []  # a sentence for each value that works, but not as it was written
+
+TRUE, FALSE = ("true", "on", "yes", "y", "ok", "1"), ("false", "off", "no", "n", "0")
+
+
+def read_env_file(path: Path) -> None:
+    """Add the file's settings to the environment, which wins where both have one."""
+    found, problems = env_file.read(path)
+    for name, value in found.items():
+        os.environ.setdefault(name, value)
+    UNREADABLE_LINES.extend(problems.values())
 
 
 def read[T](name: str, default: T, cast: Callable[[str], T]) -> T:
-    """The value of `name`; `default` where it is unset, empty or (noted) unreadable."""
+    """The value of `name`; `default` where it is unset, empty or (recorded) unreadable."""
     READ.add(name)
     raw = os.environ.get(name, "").strip()
     if not raw:
         return default
     try:
         return cast(raw)
-    except (ValueError, ImproperlyConfigured) as error:
+    except ValueError as error:
         INVALID[name] = str(error)
         return default
 
@@ -40,9 +54,9 @@ def switch(name: str) -> bool:
     """A yes or no, off by default."""
 
     def cast(raw: str) -> bool:
-        if raw.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
+        if raw.lower() in TRUE:
             return True
-        if raw.lower() in ("false", "off", "no", "n", "0"):
+        if raw.lower() in FALSE:
             return False
         raise ValueError(f"{name} must be true or false.")
 
@@ -85,12 +99,35 @@ def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
     return read(name, default, cast)
 
 
+def listening_host(name: str, default: str) -> str:
+    """A host to listen on: a name or an address; IPv6 with or without brackets."""
+
+    def cast(raw: str) -> str:
+        bare = raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
+        if not re.fullmatch(r"[\w.-]+", bare) and not _is_ipv6(bare):
+            raise ValueError(f"{name} must be a host name or an IP address, without a port.")
+        return bare
+
+    return read(name, default, cast)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def host_names(name: str) -> list[str]:
     def cast(raw: str) -> list[str]:
-        names = [word.strip() for word in raw.split(",") if word.strip()]
-        if any("/" in each or " " in each for each in names):
-            raise ValueError(f"{name} must be a comma-separated list of names, without http://.")
-        return names
+        try:
+            return [host_of(word) for word in _words(raw)]
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a comma-separated list of host names, without http:// or a path; "
+                "all hosts of a domain are written .example.com."
+            ) from None
 
     return read(name, [], cast)
 
@@ -98,7 +135,11 @@ def host_names(name: str) -> list[str]:
 def web_address(name: str) -> str:
     def cast(raw: str) -> str:
         address = urlsplit(raw)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        if (
+            address.scheme not in ("http", "https")
+            or not address.hostname
+            or re.search(r"[\s\x00-\x20\x7f]", raw)
+        ):
             raise ValueError(f"{name} must be an http:// or https:// address.")
         return raw
 
@@ -106,33 +147,51 @@ def web_address(name: str) -> str:
 
 
 def origins(name: str) -> list[str]:
-    """Origins (scheme, host, port) of comma-separated addresses; a path or final slash is cut."""
+    """Origins, as browsers send them, of comma-separated addresses; a path is cut off."""
 
     def cast(raw: str) -> list[str]:
-        found = []
-        for address in map(urlsplit, filter(None, map(str.strip, raw.split(",")))):
-            if address.scheme not in ("http", "https") or not address.hostname:
-                raise ValueError(
-                    f"{name} must be a comma-separated list of http:// or https:// addresses."
-                )
-            found.append(f"{address.scheme}://{address.netloc}")
-        return found
+        try:
+            return [origin_of(word) for word in _words(raw)]
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a comma-separated list of http:// or https:// addresses, each in "
+                "full: without wildcards and user names."
+            ) from None
 
     return read(name, [], cast)
 
 
+def _words(raw: str) -> list[str]:
+    return [word.strip() for word in raw.split(",") if word.strip()]
+
+
 def database_url(name: str) -> dict[str, Any]:
+    """The entry for DATABASES; empty where the setting is."""
+
     def cast(raw: str) -> dict[str, Any]:
-        sentence = f"{name} must look like postgresql://user:password@host:5432/name."
         try:
-            config = environ.Env.db_url_config(raw)
-        except Exception as error:
-            raise ValueError(sentence) from error
-        if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
-            raise ValueError(sentence)
-        return dict(config)
+            found, left_out = postgres_url.database_settings(raw)
+        except postgres_url.Unusable as error:
+            raise ValueError(f"{name} cannot be used: {error}.") from None
+        if left_out:
+            options = ", ".join(left_out)
+            WARNINGS.append(f"{name} has options that are not libpq's, and are ignored: {options}.")
+        return found
 
     return read(name, {}, cast)
+
+
+def api_key(name: str) -> str:
+    """A key, which is sent as a header's value."""
+
+    def cast(raw: str) -> str:
+        if not re.fullmatch("[!-~]+", raw):
+            raise ValueError(
+                f"{name} cannot be a key: it has blanks, line breaks or characters beyond ASCII."
+            )
+        return raw
+
+    return read(name, "", cast)
 
 
 def rate(name: str, default: str) -> tuple[int, int] | None:

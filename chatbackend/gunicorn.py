@@ -21,14 +21,19 @@ from loguru import logger
 from uvicorn_worker import UvicornWorker
 
 from chatbackend.http_protocol import Protocol
+from chatbackend.web_addresses import in_brackets
 from llm.providers import activating_settings, is_demonstration, providers
 
 django.setup()
 
+from chat.checks import warning_sentences  # noqa: E402 - models need a Django that is set up
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
+
 
 class Worker(UvicornWorker):
-    # The client's address is what the socket says; `NUM_PROXIES` decides whether a header may
-    # say otherwise, and it is read where it is needed.
+    # The client's address is the socket's; `NUM_PROXIES` decides whether a header may replace it,
+    # where the address is needed.
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": Protocol,
@@ -38,36 +43,41 @@ class Worker(UvicornWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        logging.getLogger("uvicorn.error").propagate = True  # to where all lines go
+        logging.getLogger("uvicorn.error").propagate = True  # to the one sink (`chatbackend.logs`)
 
     def _install_sigquit_handler(self) -> None:
-        """gunicorn's word to its workers when it got SIGINT; uvicorn-worker's own does nothing."""
+        """gunicorn sends SIGQUIT to its workers on SIGINT, which uvicorn-worker does not handle."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGQUIT, lambda: signal.raise_signal(signal.SIGTERM))
 
 
 class Logger(GunicornLogger):
-    """gunicorn's lines go where all others go."""
+    """Sends gunicorn's lines to the one sink too."""
 
     def setup(self, cfg: object) -> None:
         for each in (self.error_log, self.access_log):
             each.handlers, each.propagate = [], True
 
 
-bind = f"{settings.HOST}:{settings.PORT}"
+bind = f"{in_brackets(settings.HOST)}:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
 preload_app = True  # loaded once, shared by the workers: a quicker start, less memory
+# Each worker keeps a file for its heartbeat; in memory, since the root file system of a container
+# is often read-only.
+worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
 worker_class = Worker
 logger_class = Logger
 control_socket_disable = True
-# An answer that is being written when the server is told to end gets the time to be finished.
+# Answers that are being written when the server is to end get the time to be completed.
 graceful_timeout = int(settings.LLM_TIMEOUT_SECONDS) + 15
-keepalive = 75  # longer than the usual balancer's, so that it is never us who closes first
+keepalive = 75  # longer than the usual balancer's, so that the balancer closes first
 timeout = 60
 
 
 def on_starting(server: Arbiter) -> None:
-    # The embedded parts are started here once, and shared by the workers that come and go.
+    for sentence in warning_sentences():
+        logger.warning(sentence)
+    # The embedded parts are started here once; all workers share them.
     if "EMBEDDED_FOLDER" in settings.DATABASES["default"]:
         connection.ensure_connection()
         connection.close()
@@ -76,18 +86,22 @@ def on_starting(server: Arbiter) -> None:
 
 
 def post_fork(server: Arbiter, worker: AnyWorker) -> None:
-    """A worker does not outlive a master that was killed (uvicorn's worker would not notice)."""
+    """End the worker when its master is killed, which uvicorn's worker would not notice."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def when_ready(server: Arbiter) -> None:
-    # What the workers share is there to stay; a collector that goes through it stops one for 0.1 s.
-    gc.freeze()
+def shown_host(host: str) -> str:
+    """The host as it stands in an address that works on this machine."""
     everywhere_or_here = ("0.0.0.0", "127.0.0.1", "::")  # noqa: S104
-    host = "localhost" if settings.HOST in everywhere_or_here else settings.HOST
-    base = f"http://{host}:{settings.PORT}"
+    return "localhost" if host in everywhere_or_here else in_brackets(host)
+
+
+def when_ready(server: Arbiter) -> None:
+    # Objects that the workers share are never freed, and a collection over them takes 0.1 s.
+    gc.freeze()
+    base = f"http://{shown_host(settings.HOST)}:{settings.PORT}"
     logger.info("The page is at {}/, the API documentation at {}/docs", base, base)
     logger.info("The admin is at {}/admin/ (manage.py createsuperuser makes you a user)", base)
     if is_demonstration():

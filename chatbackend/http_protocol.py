@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol, with a bound on a request's head and connections for every worker.
+"""uvicorn's HTTP protocol, with a limit on a request's head and connections for every worker.
 
-The parser has no bound of its own: one endless header would be kept until the memory is full.
-After a header `Upgrade` it reads no body, and whatever follows would pass for another request:
-nothing more is read of such a connection.
+The parser has no limit of its own: one endless header would be kept until the memory is full.
+After a header `Upgrade` it reads no body, and whatever follows would be taken for another request:
+nothing more is read from such a connection.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 2**16
 BODY = (b"content-length", b"transfer-encoding")
-# Who has taken a connection sleeps so long. Otherwise the first worker that wakes up takes all
-# those that come at once, and as they are kept open the other ones have nothing to do.
-OTHERS_FIRST_SECONDS = 50e-6
+# Pause after accept, so that other workers get connections too. Otherwise the first worker to wake
+# up takes all that come at once, and since they are kept open the others have nothing to do.
+PAUSE_AFTER_ACCEPT_SECONDS = 50e-6
 
 
 class Protocol(HttpToolsProtocol):
@@ -26,7 +26,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if settings.WEB_CONCURRENCY > 1:
-            time.sleep(OTHERS_FIRST_SECONDS)
+            time.sleep(PAUSE_AFTER_ACCEPT_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
@@ -53,4 +53,4 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing that an operator could mend."""
+        """Nothing that an operator could change."""

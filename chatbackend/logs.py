@@ -1,9 +1,9 @@
 """Loguru as the one sink for Django, gunicorn, uvicorn and the SDKs.
 
-JSON lines in production, readable lines in development, both on standard error. No line carries a
-configured secret, a whole session id, or a variable's value: identifiers are shortened, secrets
-are blotted out, and of an exception only its kind, its first line and its places are told (what
-follows in a database's error are the row's values).
+JSON lines in production, readable lines in development, both on standard error. No line contains a
+configured secret, a whole session id or a variable's value: identifiers are shortened, secrets are
+masked, and an exception is logged as its type, its first line and its stack frames (the rest of a
+database's error is the row's values). Nor does a line contain anything that a terminal would obey.
 """
 
 import json
@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from chat.terminal import HARMFUL, harmless
+
 if TYPE_CHECKING:
     from loguru import Message, Record
 
 UUID = re.compile(r"([0-9a-f]{8})-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 SHORTEST_SECRET = 6
-# Lines of their own would say twice what the access line says, or speak of every SDK request.
+# Their lines would repeat what the access line says, or report every request of an SDK.
 QUIET = {
     "django.request": logging.CRITICAL,  # the traceback of a crash is logged where it is caught
     "django.security.DisallowedHost": logging.CRITICAL,
     "uvicorn.access": logging.CRITICAL,
-    "uvicorn.error": logging.WARNING,  # each worker's coming and going; gunicorn tells it too
+    "uvicorn.error": logging.WARNING,  # start and end of each worker, which gunicorn logs too
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
     "openai": logging.WARNING,
@@ -71,7 +73,7 @@ def configure(config: Mapping[str, Any]) -> None:
 
 
 def scrub(text: str) -> str:
-    """`text` without secrets, and with ids too short to be used."""
+    """`text` with secrets masked, and with ids too short to be used."""
     for secret in _secrets:
         text = text.replace(secret, "***")
     return UUID.sub(r"\1…", text)
@@ -88,21 +90,25 @@ def write_json(message: "Message") -> None:
     line |= fields(record)
     if where := exception(record):
         line["exception"] = where
-    sys.stderr.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(line, default=str, ensure_ascii=False)
+    if not text.isprintable():  # json.dumps escapes no control characters beyond ASCII
+        text = HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stderr.write(text + "\n")
 
 
 def write_pretty(message: "Message") -> None:
     record = message.record
     words = [f"{record['time']:HH:mm:ss.SSS} {record['level'].name:<8}", scrub(record["message"])]
     words += [f"{name}={value}" for name, value in fields(record).items() if value is not None]
-    line = " ".join(words)
+    lines = [" ".join(words)]
     if where := exception(record):
-        line += "\n" + "\n".join(f"    {each}" for each in [*where["frames"], where["what"]])
-    sys.stderr.write(line + "\n")
+        lines += [*where["frames"], where["what"]]
+    # What continues a line is indented, so that nothing from outside passes for a line of its own.
+    sys.stderr.write(harmless("\n".join(lines)).replace("\n", "\n    ") + "\n")
 
 
 def fields(record: "Record") -> dict[str, Any]:
-    """What was bound to the line; the request id whole, since it must be found again."""
+    """What was bound to the line; the request id in full, since operators search for it."""
     return {
         name: scrub(value) if isinstance(value, str) and name != "request_id" else value
         for name, value in record["extra"].items()

@@ -1,4 +1,4 @@
-"""The middleware that the API and the pages share; made for async, so that it holds no thread."""
+"""The middleware that the API and the pages share; async only, so that it holds no thread."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ from chatbackend.paths import has_html_errors
 
 type Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
-# Load balancers probe by the machine's address; these answers reveal nothing.
+# Load balancers probe by the machine's address; these answers disclose nothing.
 ANY_HOST = ("/health", "/health/ready")
 
 
@@ -29,8 +29,8 @@ def allowed_hosts_middleware(get_response: Handler) -> Handler:
 
 @async_only_middleware
 def problem_middleware(get_response: Handler) -> Handler:
-    """What Django or ninja refused before any code of ours ran (unknown path, method, host, a
-    crash) becomes a problem document.
+    """Turn what Django or ninja refuses before our code runs (an unknown path, method or host, a
+    crash) into a problem document.
     """
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:

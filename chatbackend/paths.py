@@ -1,9 +1,9 @@
-"""The one table of paths: which are pages for people. Every other path belongs to the API."""
+"""The one table of paths: which are pages for people. All other paths belong to the API."""
 
 HOME = "/"
 # Served with all of Django's middleware: sessions, CSRF, security headers.
 PAGES = ("/admin", "/static/", "/docs")
-# Of these, where an error is a page too; elsewhere it is a problem document.
+# Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 
 

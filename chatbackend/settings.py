@@ -4,17 +4,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.utils.csp import CSP
 
 from chatbackend.environment import (
     INVALID,
+    UNREADABLE_LINES,
+    WARNINGS,
+    api_key,
     database_url,
     host_names,
+    listening_host,
     one_of,
     origins,
     prices,
     rate,
+    read_env_file,
     seconds,
     switch,
     text,
@@ -24,14 +28,17 @@ from chatbackend.environment import (
 from llm.providers import SERVICES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
-INVALID_SETTINGS = INVALID  # for `chat.checks`
+read_env_file(BASE_DIR / ".env")
+# For `chat.checks`.
+ENV_FILE_PROBLEMS = UNREADABLE_LINES
+INVALID_SETTINGS = INVALID
+SETTINGS_WARNINGS = WARNINGS
 
 # What this service is -----------------------------------------------------------------------
 EMBEDDED = switch("EMBEDDED")
 DEBUG = switch("DEBUG")
 SECRET_KEY = text("SECRET_KEY")
-HOST = text("HOST", "127.0.0.1")
+HOST = listening_host("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000, at_most=65535)
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2, at_most=1024)
 
@@ -46,7 +53,7 @@ CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0,
 
 # The model ----------------------------------------------------------------------------------
 for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
-    globals()[service.key_setting] = text(service.key_setting)
+    globals()[service.key_setting] = api_key(service.key_setting)
     globals()[service.model_setting] = text(service.model_setting, service.default_model)
     if service.base_url_setting:
         globals()[service.base_url_setting] = web_address(service.base_url_setting)
@@ -61,7 +68,6 @@ INSTALLED_APPS = [
     "review",
     "chat",
     "ninja",  # serves Swagger's files from here, not from a CDN
-    "corsheaders",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -70,10 +76,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",  # the search of messages
     "django.contrib.staticfiles",
 ]
-# The API needs no sessions, users or forms, so none of it runs for a chat turn (`chatbackend.asgi`
-# gives its handler these alone); a middleware that is not made for async would hold a thread.
+# The API needs no sessions, users or forms, so its handler (`chatbackend.asgi`) runs these alone;
+# a middleware that is not made for async would hold a thread.
 API_MIDDLEWARE = [
-    "corsheaders.middleware.CorsMiddleware",  # outermost: errors carry its headers too
     "chatbackend.middleware.problem_middleware",
     "chatbackend.middleware.allowed_hosts_middleware",
 ]
@@ -112,10 +117,10 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-# From the checkout the apps' own files are served; an image has collected them.
+# A checkout serves the apps' own files; an image has collected them.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
-# Of WhiteNoise's small files; each first one of a page would be a warning in the log.
+# WhiteNoise's small files; the first one of each page would be a warning in the log.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -136,35 +141,33 @@ CONNECTION = {
     "tcp_user_timeout": 8000,
 }
 DATABASE_TIMEOUT_SECONDS = 8
-# Of each process, so many for the turns' statements and so many for the rest of the API; a page of
-# the admin opens one of its own while it is made.
+# In each process, this many for the statements of turns and this many for the rest of the API; a
+# page of the admin opens one of its own while it is made.
 DATABASE_CONNECTIONS = 8
 
 DATABASES: dict[str, dict[str, Any]] = {"default": database_url("DATABASE_URL")}
-if not DATABASES["default"] and EMBEDDED and "DATABASE_URL" not in INVALID:
+if DATABASES["default"]:
+    DATABASES["default"]["OPTIONS"] = CONNECTION | DATABASES["default"]["OPTIONS"]
+elif EMBEDDED and "DATABASE_URL" not in INVALID:
     from embedded.postgres import database_settings
 
     DATABASES["default"] = database_settings(BASE_DIR / ".embedded")
-elif not DATABASES["default"]:
-    DATABASES["default"] = {"ENGINE": "django.db.backends.dummy"}
 else:
-    DATABASES["default"]["OPTIONS"] = CONNECTION | DATABASES["default"].get("OPTIONS", {})
+    DATABASES["default"] = {"ENGINE": "django.db.backends.dummy"}
 # PgBouncer in transaction mode (Neon's pooled address) keeps no cursor between transactions.
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 # Who may call -------------------------------------------------------------------------------
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = list(dict.fromkeys(host_names("ALLOWED_HOSTS") + LOOPBACK))
-CORS_ALLOWED_ORIGINS = list(dict.fromkeys(["http://localhost:3000", *origins("FRONTEND_URL")]))
-CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "POST", "PUT"]
-CORS_ALLOW_HEADERS = ["accept", "content-type", "idempotency-key", "x-request-id", "user-agent"]
-CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-ID"]
+FRONTEND_ORIGINS = list(dict.fromkeys(["http://localhost:3000", *origins("FRONTEND_URL")]))
 NUM_PROXIES = whole_number("NUM_PROXIES", 0, at_least=0, at_most=100)
 
 # JSON may write a character as up to 12 bytes (two \uXXXX escapes); the rest is room for the
 # other fields and for the admin's forms.
 MAX_BODY_BYTES = 12 * (CHAT_MESSAGE_MAX_CHARS + CHAT_SELECTED_TEXT_MAX_CHARS) + 2**16
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES + 1  # no body is kept in a file: none may be writable
 
 # On a public site TLS ends at the proxy, which also redirects plain HTTP; hence no redirect here.
 PRODUCTION = not (DEBUG or EMBEDDED)

@@ -1,8 +1,9 @@
-"""Who is asking, as the limits know it: a keyed hash of an address, never the address itself."""
+"""Who is asking, for the limits: a keyed hash of an address, never the address itself."""
 
 import hashlib
 import hmac
-from ipaddress import IPv6Address, ip_address, ip_network
+import re
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -29,13 +30,20 @@ def client_of(remote_address: str, forwarded_for: str) -> str:
     return hmac.new(key, _network(remote_address).encode(), hashlib.sha256).hexdigest()
 
 
-def _network(address: str) -> str:
-    """An IPv6 client usually owns a whole /64 and could ask from each of its addresses."""
+def _network(entry: str) -> str:
+    """An address without port, quotes, brackets and zone, which some proxies add; of an IPv6
+    address its /64, since a client usually owns that and could ask from each of its addresses.
+    """
+    bare = entry.strip(' "').partition("%")[0].removeprefix("[").partition("]")[0]
+    without_port = re.sub(":[0-9]*$", "", bare)
+    address = _parsed(bare) or _parsed(without_port)
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+    return str(address or without_port)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        parsed = ip_address(address)
+        return ip_address(text)
     except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped or ip_network((parsed, 64), strict=False))
-    return address
+        return None

@@ -71,6 +71,14 @@ def test_the_answer_is_printed_as_it_comes(begin, model):
         assert process.communicate()[0] == "three.\n"
 
 
+def test_a_terminal_obeys_nothing_that_an_answer_says(ask, model):
+    model.says("A \x1b[2Jscreen\rcleared\n\tby \x9b2J.")
+
+    _, out, _ = ask("Can you?")
+
+    assert out == "A \\x1b[2Jscreen\\rcleared\n\tby \\x9b2J.\n"
+
+
 @pytest.mark.parametrize("source", ["file", "stdin"])
 def test_a_passage_is_read_from_a_file(ask, model, tmp_path, source):
     (tmp_path / "passage.txt").write_text("A node is a process.")

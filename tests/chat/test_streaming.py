@@ -224,6 +224,17 @@ def test_text_of_any_script_arrives_whole_however_it_is_cut(client, model):
     assert text_of(events) == f" {text}\U0001f916\ufffd!"
 
 
+def test_no_frame_has_a_character_that_clients_split_lines_at(client, model):
+    text = "a\u2028b\u2029c\x85d"
+    model.says(text)
+
+    with client.stream("POST", "/chat", json={"message": text, "stream": True}) as response:
+        content = response.read().decode()
+
+    assert not set(content) & set("\u2028\u2029\x85")
+    assert text_of(parsed(block) for block in content.removesuffix("\n\n").split("\n\n")) == text
+
+
 def test_a_refusal_in_words_is_an_answer(client, model):
     model.says(Reply(chunks=({"refusal": "I will not "}, {"refusal": "say."})))
 

@@ -168,3 +168,70 @@ def test_an_id_is_shortened_whatever_stands_around_it(around):
 
     assert session[:8] in told
     assert session[9:] not in told
+
+
+HARMFUL = {
+    "\x1b[2J": r"\x1b[2J",
+    "a\rb": r"a\rb",
+    "\x9b31m": r"\x9b31m",
+    "\x7f": r"\x7f",
+    "\u202egpj": r"\u202egpj",
+    "\u2028": r"\u2028",
+}
+
+
+@pytest.mark.parametrize("form", ["json", "pretty"])
+@pytest.mark.parametrize("text", HARMFUL)
+def test_nothing_in_a_line_is_obeyed_by_a_terminal(log, form, text):
+    read = log(form)
+
+    logs.logger.bind(path=f"/{text}").info("Request of {}", text)
+
+    written = read().removesuffix("\n")
+    assert written.isprintable()
+    if form == "json":
+        line = json.loads(written)
+        assert (line["message"], line["path"]) == (f"Request of {text}", f"/{text}")
+    else:
+        assert f"Request of {HARMFUL[text]} path=/{HARMFUL[text]}" in written
+
+
+def test_a_line_feed_begins_no_line_that_looks_like_ours(log):
+    read = log("pretty")
+
+    logs.logger.bind(path="/\n12:00:00.000 ERROR    forged").info("Request\nforged")
+
+    first, *others = read().splitlines()
+    assert first.endswith("Request")
+    assert all(line.startswith("    ") for line in others)
+
+
+def test_emoji_and_languages_are_logged_as_they_are(log):
+    read = log("pretty")
+
+    logs.logger.info("{}", "👩\u200d🚀 नमस्\u200cते Bücher")
+
+    assert "👩\u200d🚀 नमस्\u200cते Bücher" in read()
+
+
+def test_postgresql_going_and_coming_back_are_a_line_each(serve, cluster):
+    server = serve(DATABASE_URL=cluster.url(), WEB_CONCURRENCY="1")
+
+    def statuses(count):
+        return {
+            server.client.post("/chat", json={"message": "?"}).status_code for _ in range(count)
+        }
+
+    assert statuses(1) == {200}
+    cluster.stop()
+    assert statuses(3) == {503}
+    assert server.client.get("/health/ready").status_code == 503
+    cluster.start()
+    assert statuses(3) == {200}
+
+    lines = [json.loads(line) for line in server.log.splitlines() if "PostgreSQL is" in line]
+    gone, back = lines
+    assert (gone["level"], back["level"]) == ("ERROR", "INFO")
+    assert gone["message"].startswith("PostgreSQL is unavailable: connection failed: ")
+    assert "socket" in gone["message"]
+    assert back["message"].startswith("PostgreSQL is available again after ")

@@ -1,11 +1,19 @@
 """How gunicorn's workers share and read what comes."""
 
 import asyncio
+import os
+import shutil
 import socket
+import subprocess
 import time
+from pathlib import Path
 from statistics import median
 
+import httpx2
 import pytest
+
+from tests.helpers.server import CHECKOUT, GUNICORN, free_port
+from tests.helpers.waiting import eventually
 
 BURSTS, CONNECTIONS = 9, 32
 
@@ -72,3 +80,74 @@ def received(client):
         return client.recv(4096)
     except ConnectionResetError:  # by a server that has not read everything
         return b""
+
+
+# Where it listens and what it writes --------------------------------------------------------
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "[::1]"])
+def test_an_ipv6_host_is_listened_on_and_shown_as_an_address(environment, tmp_path, host):
+    port = free_port()
+    log = (tmp_path / "log").open("w+")
+    process = subprocess.Popen(
+        GUNICORN,
+        cwd=CHECKOUT,
+        env=os.environ | environment | {"HOST": host, "PORT": str(port), "LOG_FORMAT": "json"},
+        stderr=log,
+    )
+    try:
+        health = eventually(lambda: answer_at(f"http://[::1]:{port}/health"), 30)
+        shown = "localhost" if host == "::" else "[::1]"
+        eventually(lambda: f"The page is at http://{shown}:{port}/" in Path(log.name).read_text())
+    finally:
+        process.terminate()
+        process.wait(30)
+
+    assert health.json() == {"status": "healthy"}
+
+
+def answer_at(url):
+    try:
+        return httpx2.get(url)
+    except httpx2.TransportError:
+        return None
+
+
+def may_make_a_root_read_only():
+    command = ["unshare", "--map-root-user", "--mount", "mount", "-o", "remount,bind,ro", "/"]
+    return bool(shutil.which("unshare")) and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_make_a_root_read_only(), reason="needs user namespaces (unshare)")
+def test_nothing_but_shared_memory_need_be_writable(environment, tmp_path):
+    """As in a container with a read-only root file system and no /tmp."""
+    port = free_port()
+    script = (
+        "mount -t tmpfs none /var/tmp && mount -o remount,bind,ro / && "
+        'mount -t tmpfs -o ro none /tmp && mount -o remount,ro none /var/tmp && exec "$@"'
+    )
+    log = (tmp_path / "log").open("w+")
+    process = subprocess.Popen(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *GUNICORN],
+        cwd=CHECKOUT,
+        env=os.environ
+        | environment
+        | {"PORT": str(port), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+        stderr=log,
+    )
+    try:
+        health = eventually(lambda: answer_at(f"http://127.0.0.1:{port}/health"), 30)
+    except AssertionError:
+        raise AssertionError(Path(log.name).read_text()[-2000:]) from None
+    finally:
+        process.terminate()
+        process.wait(30)
+
+    assert health.status_code == 200

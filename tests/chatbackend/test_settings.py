@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from chatbackend import environment
 from tests.helpers.environment import CHECKOUT
 from tests.helpers.server import GUNICORN, free_port
 
@@ -63,6 +64,9 @@ def test_production_settings_are_usable_and_pass_the_deployment_checks():
         ({"LLM_PRICE_PER_MILLION": "cheap,dear"}, {"chat.E001"}),
         ({"LLM_PRICE_PER_MILLION": "-1,NaN"}, {"chat.E001"}),
         ({"OPENAI_BASE_URL": "localhost:1"}, {"chat.E001", "chat.W001"}),
+        ({"FRONTEND_URL": "https://a.example; https://b.example"}, {"chat.E001"}),
+        ({"ALLOWED_HOSTS": "a.example b.example"}, {"chat.E001"}),
+        ({"HOST": "0.0.0.0:8000"}, {"chat.E001"}),
     ],
 )
 def test_each_misconfiguration_is_one_sentence(changed, ids):
@@ -76,17 +80,45 @@ def test_each_misconfiguration_is_one_sentence(changed, ids):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "warning"),
     [
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "chat.W001"),
         ({"DEBUG": "true"}, "chat.W002"),
         ({"SECRET_KEY": "short"}, "chat.W003"),
+        ({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/db?pgbouncer=true"}, "chat.W004"),
     ],
 )
-def test_what_is_only_unwise_is_told_and_usable(changed, told):
+def test_settings_with_a_warning_are_usable(changed, warning):
     checked = manage("validate_env", **PRODUCTION | changed)
 
-    assert (checked.returncode, checked.stdout.partition(":")[0]) == (0, told)
+    assert (checked.returncode, checked.stdout.partition(":")[0]) == (0, warning)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-a b", "sk-a\nb", "sk-a\tb", "sk-\x1b", "sk-ü", "sk-\u200b", "“sk-x”", "sk-\x7f"]
+)
+def test_a_key_that_cannot_be_a_header_is_refused(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setattr(environment, "INVALID", {})
+
+    assert environment.api_key("OPENAI_API_KEY") == ""
+    (sentence,) = environment.INVALID.values()
+    assert sentence.startswith("OPENAI_API_KEY cannot be a key: ")
+    assert key not in sentence
+
+
+def test_blanks_around_a_key_do_not_matter(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-x\n")
+
+    assert environment.api_key("OPENAI_API_KEY") == "sk-x"
+
+
+def test_a_key_that_cannot_be_a_header_stops_the_server_and_is_not_shown():
+    checked = manage("validate_env", **PRODUCTION | {"OPENAI_API_KEY": "sk-secret\nkey"})
+
+    assert checked.returncode == 1
+    assert "chat.E001: OPENAI_API_KEY" in checked.stdout
+    assert "secret" not in checked.stdout + checked.stderr
 
 
 def test_the_embedded_parts_stand_in_for_what_is_not_set():
@@ -133,12 +165,12 @@ def test_without_the_embedded_packages_the_sentence_says_what_to_install(setting
             "postgresql://a:p%40ss@ep-x-pooler.neon.example/db?sslmode=require&channel_binding=require",
             {"HOST": "ep-x-pooler.neon.example", "PASSWORD": "p@ss", "NAME": "db"},
         ),
-        ("postgres://a@127.0.0.1:5433/db", {"HOST": "127.0.0.1", "PORT": 5433, "USER": "a"}),
+        ("postgres://a@127.0.0.1:5433/db", {"HOST": "127.0.0.1", "PORT": "5433", "USER": "a"}),
     ],
 )
 def test_database_addresses_are_taken_as_their_services_give_them(url, expected):
-    asked = "from django.conf import settings as s; print(repr(s.DATABASES['default']))"
-    printed = manage("shell", "--no-imports", "-c", asked, **PRODUCTION | {"DATABASE_URL": url})
+    code = "from django.conf import settings as s; print(repr(s.DATABASES['default']))"
+    printed = manage("shell", "--no-imports", "-c", code, **PRODUCTION | {"DATABASE_URL": url})
 
     config = eval(printed.stdout)
     assert config == config | expected
@@ -149,7 +181,17 @@ def test_database_addresses_are_taken_as_their_services_give_them(url, expected)
 
 
 def test_commands_have_help():
-    told = manage("validate_env", "--help")
+    printed = manage("validate_env", "--help")
 
-    assert told.returncode == 0
-    assert "Exits with 1" in told.stdout
+    assert printed.returncode == 0
+    assert "Exits with 1" in printed.stdout
+
+
+def test_without_a_model_questions_are_refused_and_nothing_else():
+    settings = PRODUCTION | {"OPENAI_API_KEY": ""}
+
+    asked = manage("ask", "What?", **settings)
+    checked = manage("check", **settings)
+
+    assert (asked.returncode, "No model is configured" in asked.stderr) == (1, True)
+    assert checked.returncode == 0, checked.stderr

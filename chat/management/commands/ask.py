@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import ChatRequest
+from chat.checks import require_model
+from chat.terminal import harmless
 from chat.turn import service
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError
@@ -33,6 +35,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
+        require_model()
         for package in ("chat", "llm"):  # what goes wrong is printed below
             logger.disable(package)
         question = to_question(options)
@@ -59,7 +62,7 @@ class Command(BaseCommand):
     async def print_answer(self, turn: Turn) -> None:
         while turn.outcome is None:
             await turn.wait_for_change()
-            self.stdout.write(turn.unread_text(), ending="")
+            self.stdout.write(harmless(turn.unread_text()), ending="")
             self.stdout.flush()
         if turn.text:
             self.stdout.write("")  # ends the line

@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.checks import TAG, problem_sentences
+from chat.checks import all_problems, error_sentences
 
 
 class Command(BaseCommand):
-    help = "Check the settings (environment and .env). Exits with 1 when one must be mended."
+    help = "Check the settings (environment and .env). Exits with 1 when one must be corrected."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        messages = run_checks(tags=[TAG])
+        messages = all_problems()
         for message in messages:
             self.stdout.write(f"{message.id}: {message.msg}")
-        if problem_sentences(messages):
+        if error_sentences(messages):
             raise CommandError("The settings are not usable yet.")
         self.stdout.write("The settings are usable.")
