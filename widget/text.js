@@ -1,7 +1,7 @@
 // What a text shows, and in which direction it is written.
 
-// Nothing but white space and characters that show nothing, such as a zero-width space.
-const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]*$/u;
+// White space and characters that show nothing, such as a zero-width space, as chat/api/invisible.py has them.
+const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800\u{1D159}]*$/u;
 
 /** @param {string} text */
 export function isBlank(text) {
