@@ -86,9 +86,7 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
 
 
 # The three ends of a turn -------------------------------------------------------------------
-async def complete(
-    turn: Turn, prompt: completions.Prompt, completion: completions.Completion
-) -> None:
+async def complete(turn: Turn, completion: completions.Completion) -> None:
     answer = Answer(
         text=completion.text,
         session_id=turn.session_id,
@@ -107,30 +105,35 @@ async def complete(
         completion_tokens=completion.completion_tokens,
         latency_ms=completion.latency_ms,
     )
-    tokens = completion.tokens or completions.estimated_tokens(prompt, completion.text)
-    await _close(turn, answer, answer.at, tokens, end)
+    await _close(turn, answer, answer.at, end)
 
 
-async def stopped(turn: Turn, prompt: completions.Prompt) -> None:
+async def stopped(turn: Turn) -> None:
     text, at = turn.text, timezone.now()
     answer = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True)
-    tokens = completions.estimated_tokens(prompt, text)
-    await _close(turn, answer, at, tokens, End(Message.Status.STOPPED, text))
+    await _close(turn, answer, at, _without_answer(turn, Message.Status.STOPPED, text))
 
 
-async def failed(turn: Turn, prompt: completions.Prompt, error: CodedError) -> None:
-    text = turn.text
-    tokens = completions.estimated_tokens(prompt, text) if text else 0
-    await _close(turn, error, timezone.now(), tokens, End(Message.Status.FAILED, text, error.code))
+async def failed(turn: Turn, error: CodedError) -> None:
+    end = _without_answer(turn, Message.Status.FAILED, turn.text, error.code)
+    await _close(turn, error, timezone.now(), end)
 
 
-async def _close(
-    turn: Turn, outcome: Answer | CodedError, at: datetime, tokens: int, end: End
-) -> None:
-    """Store the end, then give the outcome; but do not make a reader wait for long."""
-    storing = asyncio.create_task(
-        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+def _without_answer(turn: Turn, status: Message.Status, text: str, error_code: str = "") -> End:
+    """An end without a whole answer; what services report of its tokens is kept all the same."""
+    return End(
+        status,
+        text,
+        error_code,
+        prompt_tokens=turn.spending.prompt_tokens,
+        completion_tokens=turn.spending.completion_tokens,
     )
+
+
+async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: End) -> None:
+    """Store the end, then give the outcome; but do not make a reader wait for long."""
+    statement = closing(turn, at, turn.spending.tokens, end)
+    storing = asyncio.create_task(retry(lambda: run_statement(statement), "Storing an answer"))
     await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
     turn.end(outcome)
     await storing

@@ -149,15 +149,15 @@ async def _ask(turn: Turn, exchanges: Exchanges, streaming: bool) -> None:
     try:
         completion = await turn.ask(prompt, streaming)
     except CodedError as error:
-        await close.failed(turn, prompt, error)
+        await close.failed(turn, error)
     except Exception as error:  # noqa: BLE001 - logged by `_unforeseen`
-        await close.failed(turn, prompt, _unforeseen(error))
+        await close.failed(turn, _unforeseen(error))
     else:
         logger.debug("Answer: {}", completion.text if completion else turn.text)
         if completion:
-            await close.complete(turn, prompt, completion)
+            await close.complete(turn, completion)
         else:
-            await close.stopped(turn, prompt)
+            await close.stopped(turn)
 
 
 def _unforeseen(error: Exception) -> InternalError:

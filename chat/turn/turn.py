@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from chat.ids import time_ordered_ids
 from llm import completions
 from llm.errors import CodedError
+from llm.spending import Spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Turn:
         self.open_was_tried = False
         self.began = time.monotonic()
         self.first_token_ms: int | None = None
+        self.spending = Spending()  # of all calls made for it, also of those that failed
         self.outcome: Answer | CodedError | None = None
         self.saved_at = self.began  # when its reply was last written to
         self.unsaved = False  # whether there is text since then
@@ -74,7 +76,10 @@ class Turn:
     ) -> completions.Completion | None:
         """The model's answer; None when it was stopped. Raises what `complete` raises."""
         on_delta = self.add_delta if streaming else None
-        self._asking = asyncio.create_task(completions.complete(prompt, on_delta))
+        asking = completions.complete(
+            prompt, on_delta, spending=self.spending, on_discard=self.discard_text
+        )
+        self._asking = asyncio.create_task(asking)
         await asyncio.wait({self._asking})
         return None if self._asking.cancelled() else self._asking.result()
 
@@ -84,6 +89,12 @@ class Turn:
         self._deltas.append(delta)
         self.unsaved = True
         self._changed.set()
+
+    def discard_text(self) -> None:
+        """What came so far were thoughts of the model: they are not stored, though already sent."""
+        self._deltas.clear()
+        self._read = 0
+        self.unsaved = True
 
     def stop(self) -> None:
         """Cancel the call to the model, if it is still running; the text so far is kept."""

@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +23,8 @@ class Reply:
     the first byte; `drop` ends the connection without an answer. Where a stream is asked for, the
     text comes in `chunks` (by default word by word), `gap` seconds apart; `cut` ends the
     connection after that many of them. `hold` waits for `release()` before the first byte, or
-    after `hold_after` chunks.
+    after `hold_after` chunks. `pieces` are sent as the body, as they are and without end if they
+    have none; `raw` is sent in place of any HTTP, and then the connection is closed.
     """
 
     text: str | None = "A scripted answer."
@@ -40,6 +41,8 @@ class Reply:
     cut: int | None = None
     hold: bool = False
     hold_after: int | None = None
+    pieces: Iterable[bytes] | None = None
+    raw: Iterable[bytes] | None = None
 
     def completion(self, model: str) -> dict[str, Any]:
         message = self.message or {"role": "assistant", "content": self.text}
@@ -72,6 +75,19 @@ class Reply:
         }
 
 
+def frames(*data: Any, end: str = "\n\n", done: bool = True, **reply: Any) -> Reply:
+    """A stream of these: an object as an event's data, a string as it is."""
+    lines = [each if isinstance(each, str) else f"data: {json.dumps(each)}" for each in data]
+    body = "".join(f"{line}{end}" for line in [*lines, *(["data: [DONE]"] if done else [])])
+    return Reply(body=body.encode(), headers={"Content-Type": "text/event-stream"}, **reply)
+
+
+def chunk(content: Any = None, finish_reason: Any = None, **delta: Any) -> dict[str, Any]:
+    """A chunk of a stream; `delta` are further fields beside the content."""
+    fields = ({} if content is None else {"content": content}) | delta
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish_reason}]}
+
+
 def refusal(status: int, message: str = "no", code: str | None = None, **headers: str) -> Reply:
     """An error as OpenAI words it."""
     error = {"error": {"message": message, "type": "error", "code": code}}
@@ -100,6 +116,7 @@ class ScriptedModel:
         self.decide: Callable[[dict[str, Any]], Reply] | None = None
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.hung_up: list[float] = []  # when callers went away, in monotonic seconds
         self.spoke: dict[str, float] = {}  # when it said its first word to each question
 
@@ -150,12 +167,19 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         scripted = self.server.scripted
         self.hung_up, self.released = scripted.hung_up, scripted.released
+        scripted.paths.append(self.path)
         reply = scripted.take(body, {k.lower(): v for k, v in self.headers.items()})
         if reply.hold and reply.hold_after is None:
             self.wait(PATIENCE_SECONDS, self.released)
         self.wait(reply.delay)
         if reply.drop:
             self.close_connection = True
+        elif reply.raw is not None:
+            self.close_connection = True
+            for part in reply.raw:
+                self.wfile.write(part)
+        elif reply.pieces is not None:
+            self.chunked(reply, reply.pieces)
         elif body.get("stream") and reply.body is None and reply.status == 200:
             self.stream(reply, body)
         else:
@@ -184,6 +208,14 @@ class Handler(BaseHTTPRequestHandler):
             if "usage" not in event or body.get("stream_options") == {"include_usage": True}:
                 self.event(json.dumps(event))
         self.event("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def chunked(self, reply: Reply, pieces: Iterable[bytes]) -> None:
+        headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+        self.head(reply.status, headers | reply.headers)
+        for number, piece in enumerate(pieces):
+            self.wait(reply.gap if number else 0)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         self.wfile.write(b"0\r\n\r\n")
 
     def head(self, status: int, headers: dict[str, str]) -> None:

@@ -1,0 +1,128 @@
+"""What a service wants to be asked otherwise than usual: learned from its refusals and answers.
+
+What is learned of a provider is remembered for as long as this process lives.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from loguru import logger
+
+from llm import wordings
+from llm.errors import Refusal
+from llm.providers import Provider
+
+type Prompt = list[dict[str, str]]
+
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one service is asked. `refused` holds what it does not take, of our own names below.
+
+    `most_output_tokens` is the largest limit that it takes.
+    """
+
+    refused: frozenset[str] = frozenset()
+    most_output_tokens: int | None = None
+
+    def body(self, provider: Provider, prompt: Prompt, streaming: bool) -> dict[str, Any]:
+        """What is sent."""
+        takes_system = "system" not in self.refused
+        body: dict[str, Any] = {
+            "model": provider.model,
+            "messages": prompt if takes_system else _without_system(prompt),
+        }
+        if limit := self.output_limit(provider):
+            most = self.most_output_tokens or settings.LLM_MAX_OUTPUT_TOKENS
+            body[limit] = min(settings.LLM_MAX_OUTPUT_TOKENS, most)
+        if streaming and "stream" not in self.refused:
+            body["stream"] = True
+            if "stream_options" not in self.refused:
+                body["stream_options"] = {"include_usage": True}
+        return body
+
+    def output_limit(self, provider: Provider) -> str | None:
+        """The parameter for it: the provider's usual one, or else the other; None for neither."""
+        names = (provider.output_limit, *OUTPUT_LIMITS)
+        return next((name for name in names if name not in self.refused), None)
+
+    def without(self, name: str) -> "Dialect":
+        return replace(self, refused=self.refused | {name})
+
+
+USUAL = Dialect()
+_known: dict[Provider, Dialect] = {}
+_thinks_unopened: set[Provider] = set()
+
+
+def known(provider: Provider) -> Dialect:
+    return _known.get(provider, USUAL)
+
+
+def remember(provider: Provider, dialect: Dialect) -> None:
+    """Ask this provider so from now on."""
+    if dialect is not known(provider):
+        _known[provider] = dialect
+        line = logger.bind(provider=provider.name, model=provider.model)
+        line.info("The service is asked in another way from now on: {}", dialect)
+
+
+def thinks_unopened(provider: Provider) -> bool:
+    """Whether its answers begin with thoughts that have a closing tag, but no opening one."""
+    return provider in _thinks_unopened
+
+
+def remember_thinking(provider: Provider, is_unopened: bool) -> None:
+    (_thinks_unopened.add if is_unopened else _thinks_unopened.discard)(provider)
+
+
+def forget() -> None:
+    """Know nothing of any provider."""
+    _known.clear()
+    _thinks_unopened.clear()
+
+
+def adapted(dialect: Dialect, refusal: Refusal, body: dict[str, Any]) -> Dialect | None:
+    """How to ask instead, after `body` was refused; None where that is not about how we ask."""
+    if refusal.status in (401, 402, 403, 408, 409, 413, 429, 503):
+        return None
+    for limit in OUTPUT_LIMITS:
+        if limit in body and _names(refusal, limit) and not _is_about_the_prompt(refusal):
+            return _with_another_limit(dialect, refusal, limit, body[limit])
+    if "stream_options" in body and _names(refusal, "stream_options"):
+        return dialect.without("stream_options")
+    if "stream" in body and wordings.REFUSES_STREAM.search(refusal.text):
+        return dialect.without("stream")
+    if "system" not in dialect.refused and wordings.REFUSES_SYSTEM.search(refusal.text):
+        return dialect.without("system")
+    return None
+
+
+def _names(refusal: Refusal, parameter: str) -> bool:
+    return re.search(rf"(?<![a-z_]){parameter}(?![a-z_])", refusal.text) is not None
+
+
+def _is_about_the_prompt(refusal: Refusal) -> bool:
+    return bool(
+        wordings.CONTEXT_TOO_LONG.search(refusal.text)
+        and wordings.OF_THE_PROMPT.search(refusal.text)
+    )
+
+
+def _with_another_limit(dialect: Dialect, refusal: Refusal, limit: str, sent: int) -> Dialect:
+    """A smaller one, if the service says which is the largest, or else by its other name."""
+    if (found := wordings.LARGEST.search(refusal.text)) and 0 < int(found[1]) < sent:
+        return replace(dialect, most_output_tokens=int(found[1]))
+    return dialect.without(limit)
+
+
+def _without_system(prompt: Prompt) -> Prompt:
+    """What the system says, at the beginning of the first message of a user."""
+    rules = [each["content"] for each in prompt if each["role"] == "system"]
+    others = [each for each in prompt if each["role"] != "system"]
+    first, *rest = others
+    return [first | {"content": "\n\n".join([*rules, first["content"]])}, *rest]

@@ -1,0 +1,169 @@
+"""HTTP to the models' services: no redirects, bounded bodies, and every failure under one name.
+
+The openai SDK brings a transport on aiohttp, which costs half as much as its usual one; but it
+lets through what aiohttp raises for bytes that are not HTTP, and reads and unpacks bodies of any
+size.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx2
+from aiohttp.http_exceptions import HttpProcessingError
+from django.conf import settings
+
+type Unpack = Callable[[bytes], Iterable[bytes]]
+
+CONNECT_SECONDS = 5
+MOST_CONNECTIONS = 1000
+IDLE_SECONDS = 5  # many servers drop a connection that is idle for longer
+# A chunk of a stream has about 300 bytes for each token; thoughts may come beside the answer's.
+LONGEST_BODY = 16 * 2**20
+BYTES_PER_TOKEN = 2**10
+LONGEST_REFUSAL = 64 * 2**10
+PIECE = 32 * 2**10  # that is handed on at once
+
+# Whatever is not HTTP surfaces as one of these, depending on where aiohttp meets it.
+FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, ValueError)
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Raises httpx2.TransportError (and subclasses) alone. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._tls = httpx2.create_ssl_context()
+        self._proxies = getproxies()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        session = self._session or self._open()
+        try:
+            response = await session.request(
+                request.method,
+                str(request.url),
+                headers=request.headers,
+                data=request.content,
+                allow_redirects=False,
+                proxy=self._proxy(request.url),
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise httpx2.ConnectError(_words(error)) from error
+        except ValueError as error:  # such as a key with a line end
+            raise httpx2.LocalProtocolError(_words(error)) from error
+        except FAILURES as error:
+            raise httpx2.ReadError(_words(error)) from error
+        headers = response.raw_headers
+        if packing := response.headers.get("Content-Encoding", ""):  # undone by `Body`
+            headers = tuple(each for each in headers if each[0].lower() != b"content-encoding")
+        body = Body(response, packing.lower())
+        extensions = {"http_version": b"HTTP/1.1", "body": body}
+        return httpx2.Response(response.status, headers=headers, stream=body, extensions=extensions)
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=MOST_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=self._tls
+            ),
+            # Who asks ends what takes too long.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        return self._session
+
+    def _proxy(self, url: httpx2.URL) -> str | None:
+        """By the usual variables of the environment: HTTPS_PROXY, NO_PROXY and so on."""
+        if not self._proxies or proxy_bypass(url.host):
+            return None
+        return self._proxies.get(url.scheme, self._proxies.get("all"))
+
+    async def aclose(self) -> None:
+        if self._session:
+            await self._session.close()
+
+
+class Body(httpx2.AsyncByteStream):
+    """A response's body, unpacked, up to a limit; `is_cut` says that there was more."""
+
+    def __init__(self, response: aiohttp.ClientResponse, packing: str) -> None:
+        self.is_cut = False
+        self._response = response
+        self._packing = packing
+        self._is_refusal = not 200 <= response.status < 300
+        self._left = LONGEST_BODY + BYTES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
+        if self._is_refusal:
+            self._left = LONGEST_REFUSAL
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces():
+                if len(piece) > self._left:
+                    self.is_cut = True
+                    yield piece[: self._left]
+                    return
+                self._left -= len(piece)
+                yield piece
+                if len(piece) == PIECE:
+                    await asyncio.sleep(0)  # there is more at once, but others wait
+        except (*FAILURES, zlib.error) as error:
+            if not self._is_refusal:  # of which the status says enough
+                raise httpx2.ReadError(_words(error)) from error
+
+    def _pieces(self) -> AsyncIterator[bytes]:
+        pieces = self._response.content.iter_chunked(PIECE)
+        return _unpacked(pieces, _unpacker(self._packing)) if self._packing else aiter(pieces)
+
+    async def aclose(self) -> None:
+        """End the connection if the body was not read to its end; else it is free for others."""
+        self._response.close()
+
+
+async def _unpacked(pieces: AsyncIterable[bytes], unpack: Unpack) -> AsyncIterator[bytes]:
+    async for packed in pieces:
+        for piece in unpack(packed):
+            yield piece
+
+
+def _unpacker(packing: str) -> Unpack:
+    """Undoes a Content-Encoding, in pieces of bounded size."""
+    unpack: Unpack = lambda packed: (packed,)  # noqa: E731
+    for name in reversed([word.strip() for word in packing.split(",")]):
+        if name in ("gzip", "x-gzip", "deflate"):
+            unpack = _after(unpack, _Inflate())
+        elif name not in ("", "identity"):
+            raise aiohttp.ClientPayloadError(f"packed as {name[:40]}, which was not asked for")
+    return unpack
+
+
+def _after(first: Unpack, second: Unpack) -> Unpack:
+    return lambda packed: (out for piece in first(packed) for out in second(piece))
+
+
+class _Inflate:
+    """gzip (of any number of members), zlib, or the bare format that some servers send."""
+
+    def __init__(self) -> None:
+        self._member: zlib._Decompress | None = None
+
+    def __call__(self, packed: bytes) -> Iterator[bytes]:
+        while packed:
+            member = self._member or _member(packed[0])
+            piece = b""
+            while packed or len(piece) == PIECE:
+                piece = member.decompress(packed, PIECE)
+                packed = member.unconsumed_tail
+                yield piece
+            packed = member.unused_data
+            self._member = None if member.eof else member
+
+
+def _member(first_byte: int) -> "zlib._Decompress":
+    is_bare = first_byte != 0x1F and first_byte & 0x0F != 8
+    return zlib.decompressobj(-zlib.MAX_WBITS if is_bare else 32 + zlib.MAX_WBITS)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
