@@ -22,6 +22,7 @@ class Command(MigrateCommand):
             while not try_lock(connection):
                 if not is_waiting and options["verbosity"]:
                     self.stdout.write("Waiting for another migrate to end.")
+                    self.stdout.flush()
                 is_waiting = True
                 time.sleep(POLL_SECONDS)
             super().handle(*args, **options)
