@@ -1,9 +1,7 @@
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +12,7 @@ from django.conf import settings
 from django.test.utils import setup_databases, teardown_databases
 
 from embedded.postgres import Cluster
-from tests.helpers.folders import open_folder
+from tests.helpers.clusters import copied_cluster, migrated_cluster
 from tests.helpers.scripted_model import ScriptedModel, scripted_model
 from tests.helpers.server import Server, running_server
 
@@ -41,7 +39,7 @@ def django_db_setup(
     pytest-django's own makes it only where some test is marked to use it.
     """
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default": False})
     yield
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
@@ -85,24 +83,18 @@ def serve(
         yield start
 
 
-@contextmanager
-def migrated_cluster(environment: dict[str, str]) -> Iterator[Cluster]:
-    with open_folder() as folder:
-        cluster = Cluster(folder, {"fsync": "off"})
-        url = cluster.start()
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-            env=os.environ | environment | {"DATABASE_URL": url},
-            check=True,
-        )
-        yield cluster
+@pytest.fixture(scope="session")
+def cluster_template(environment: dict[str, str]) -> Iterator[Path]:
+    with migrated_cluster(environment) as cluster:
+        folder = cluster.service.folder
         cluster.stop()
+        yield folder
 
 
 @pytest.fixture
-def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
+def cluster(cluster_template: Path) -> Iterator[Cluster]:
     """A PostgreSQL, migrated, that may be taken away."""
-    with migrated_cluster(environment) as cluster:
+    with copied_cluster(cluster_template) as cluster:
         yield cluster
 
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from chat.models import Message
-from tests.helpers.environment import CHECKOUT
+from tests.helpers import CHECKOUT
+from tests.helpers.commands import manage
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.waiting import eventually
 
@@ -36,13 +37,12 @@ def begin(environment, model):
 
 
 @pytest.fixture
-def ask(begin):
+def ask(environment, model):
     """Runs the command to its end: exit code, standard output, standard error."""
 
-    def asking(*arguments, stdin=None):
-        process = begin(*arguments)
-        out, err = process.communicate(stdin, timeout=60)
-        return process.returncode, out, err
+    def asking(*arguments, stdin=""):
+        done = manage("ask", *arguments, stdin=stdin, **environment)
+        return done.returncode, done.stdout, done.stderr
 
     return asking
 
@@ -82,7 +82,7 @@ def test_a_terminal_obeys_nothing_that_an_answer_says(ask, model):
 @pytest.mark.parametrize("source", ["file", "stdin"])
 def test_a_passage_is_read_from_a_file(ask, model, tmp_path, source):
     (tmp_path / "passage.txt").write_text("A node is a process.")
-    file, stdin = (str(tmp_path / "passage.txt"), None)
+    file, stdin = (str(tmp_path / "passage.txt"), "")
     if source == "stdin":
         file, stdin = "-", "A node is a process."
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 from psycopg.rows import dict_row
 
 from examples.scaled.machines import Machines, missing_programs
-from tests.conftest import migrated_cluster
+from tests.helpers.clusters import migrated_cluster
 from tests.helpers.load import reading
 from tests.helpers.scripted_model import Reply
 from tests.helpers.server import CHECKOUT, free_port

@@ -105,10 +105,11 @@ def serious_problems(page: Page) -> list[str]:
 
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than its window, once what scripts draw fits it."""
-    return page.evaluate("""async () => {
+    pixels: int = page.evaluate("""async () => {
             for (const frame of [1, 2, 3, 4]) await new Promise(requestAnimationFrame);
             return document.documentElement.scrollWidth - innerWidth;
         }""")
+    return pixels
 
 
 def elsewhere[T](work: Callable[[], T]) -> T:

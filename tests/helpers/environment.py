@@ -5,11 +5,10 @@ machine's or the checkout's settings: what is set empty here, `.env` cannot fill
 """
 
 import os
-from pathlib import Path
 
 from embedded.postgres import Cluster
+from tests.helpers import CHECKOUT as CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 SETTINGS = [
     line.partition("=")[0]
     for line in (CHECKOUT / ".env.example").read_text().splitlines()

@@ -147,7 +147,7 @@ def select(page: Page, selector: str = "#passage") -> None:
 
 def is_focused(page: Page, label: str) -> bool:
     focused = "document.querySelector('book-chat').shadowRoot.activeElement?.ariaLabel"
-    return page.evaluate(focused) == label
+    return bool(page.evaluate(focused) == label)
 
 
 def expected(troubles: list[str], *texts: str) -> None:

@@ -139,7 +139,8 @@ class ScriptedModel:
     @property
     def prompt(self) -> list[dict[str, str]]:
         """The messages of the last request."""
-        return self.requests[-1]["messages"]
+        messages: list[dict[str, str]] = self.requests[-1]["messages"]
+        return messages
 
     def take(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
         with self.lock:

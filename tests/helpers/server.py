@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,16 +11,19 @@ from pathlib import Path
 import httpx2
 import psutil
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.helpers import CHECKOUT as CHECKOUT
+from tests.helpers.forked import Forked
+
 MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
 CONFIG = "tests/helpers/gunicorn_measured.py" if MEASURED else "chatbackend/gunicorn.py"
-GUNICORN = [sys.executable, "-m", "gunicorn", "-c", CONFIG, "chatbackend.asgi:application"]
+ARGUMENTS = ("-c", CONFIG, "chatbackend.asgi:application")
+GUNICORN = [sys.executable, "-m", "gunicorn", *ARGUMENTS]
 
 
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        return int(sock.getsockname()[1])
 
 
 class Server:
@@ -33,13 +35,12 @@ class Server:
         self.base_url = f"http://127.0.0.1:{self.port}"
         environment = {"WEB_CONCURRENCY": "2", "LOG_FORMAT": "json"} | environment
         with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                GUNICORN,
-                cwd=CHECKOUT,
-                env=os.environ | {"PORT": str(self.port)} | environment,
+            self.process = Forked(
+                "gunicorn",
+                *ARGUMENTS,
+                environment=os.environ | {"PORT": str(self.port)} | environment,
                 stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                stderr=log,
             )
         self.client = httpx2.Client(base_url=self.base_url, timeout=30)
         try:
@@ -64,13 +65,14 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that answer, as opposed to the one that keeps them."""
-        return psutil.Process(self.process.pid).children()
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children()
+        return children
 
     def kill(self) -> None:
         """As when a machine loses its power."""
         for process in [psutil.Process(self.process.pid), *self.workers()]:
             process.kill()
-        self.process.wait()
+        self.process.wait(30)
 
     def stop(self) -> int:
         self.client.close()
@@ -78,7 +80,7 @@ class Server:
             self.process.terminate()
         try:
             return self.process.wait(30)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.process.kill()
             raise
 
