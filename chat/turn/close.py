@@ -132,8 +132,10 @@ def _without_answer(turn: Turn, status: Message.Status, text: str, error_code: s
 
 async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: End) -> None:
     """Store the end, then give the outcome; but do not make a reader wait for long."""
-    statement = closing(turn, at, turn.spending.tokens, end)
-    storing = asyncio.create_task(retry(lambda: run_statement(statement), "Storing an answer"))
+    tokens = turn.spending.tokens
+    storing = asyncio.create_task(
+        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+    )
     await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
     turn.end(outcome)
     await storing

@@ -318,8 +318,6 @@ TOO_LONG = "This model's maximum context length is 8192 tokens."
         (Reply(body=b'{"choices": null}'), 502, "model_unavailable"),
         (Reply(body=b'{"choices": [{"message": null}]}'), 502, "model_unavailable"),
         (Reply(body=b'{"choices": [{"message": {"content": 7}}]}'), 502, "model_unavailable"),
-        (Reply(body=b'{"choices": [{"message": {"content": "x"}}], "usage": 7}'), 502,
-         "model_unavailable"),
         (Reply(drop=True), 502, "model_unavailable"),
     ],
 )  # fmt: skip

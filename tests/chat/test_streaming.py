@@ -12,7 +12,7 @@ import pytest
 
 from chat.api import ui_stream as wire
 from chat.models import Message
-from tests.helpers.scripted_model import Reply, refusal
+from tests.helpers.scripted_model import Reply, chunk, frames, refusal
 from tests.helpers.streams import HEADERS, events_of, kinds, parsed, stream, streaming, text_of
 from tests.helpers.waiting import eventually
 
@@ -135,11 +135,11 @@ def test_what_the_model_refuses_before_a_word_is_an_ordinary_error(
     ("reply", "code", "retryable"),
     [
         (Reply("one two three", cut=2), "model_unavailable", True),
-        (Reply(chunks=("one ", {"content": 7})), "model_unavailable", True),
-        (Reply("one two three", finish_reason=None), "model_unavailable", True),
+        (frames(chunk("one "), {"error": {"message": "no"}}), "model_unavailable", True),
+        (frames(chunk("one "), done=False), "model_unavailable", True),
         (Reply("one two three", hold_after=2), "model_timeout", True),
     ],
-    ids=["cut", "garbage", "no-end", "silent"],
+    ids=["cut", "error", "no-end", "silent"],
 )
 def test_a_failure_after_the_first_word_is_told_in_frames(client, model, reply, code, retryable):
     model.says(reply)

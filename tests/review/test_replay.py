@@ -332,7 +332,7 @@ def test_a_failure_is_an_outcome(session, model, report):
 
     assert [line["replayed"]["error_code"] for line in lines] == ["", "model_misconfigured", ""]
     assert summary_of(printed)["Failed"] == ("interrupted (1)", "model_misconfigured (1)")
-    assert "<code>model_misconfigured</code> (401)" in page
+    assert "<code>model_misconfigured</code> (401 error no)" in page
     assert "The server was killed or restarted" in page
 
 
@@ -344,7 +344,7 @@ def test_a_provider_that_refuses_the_first_question_is_not_asked_again(
         exchange(session)
     model.says(refusal(status))
 
-    with pytest.raises(CommandError, match=rf"refused the first question \({status}\)"):
+    with pytest.raises(CommandError, match=rf"refused the first question \({status} error no\)"):
         report()
 
     assert len(model.requests) == 1
