@@ -3,11 +3,13 @@
 from urllib.parse import quote
 
 from django import template
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from chat.api.problems import PROBLEMS
 from chat.errors import Interrupted
 from chat.models import Message
+from review.addresses import is_in_book, shown
 from review.insights import Place
 from review.markdown import rendered
 
@@ -27,14 +29,33 @@ def markdown(text: str) -> SafeString:
 
 
 @register.filter
-def web_address(page_url: str) -> str:
-    """The address if it is one; nothing else becomes a link, whatever the column holds."""
-    return page_url if page_url.lower().startswith(("http://", "https://")) else ""
+def page_link(page: str) -> SafeString:
+    """A page of the book as a link; any other address as text that starts with its host."""
+    return linked_page(page, page)
+
+
+def linked_page(page: str, label: str) -> SafeString:
+    """`page_link` with another label for pages of the book."""
+    if is_in_book(page):
+        return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', page, label)
+    return format_html(
+        '<span title="{}"><bdi>{}</bdi> <span class="badge foreign">not in the book</span></span>',
+        page,
+        shown(page),
+    )
+
+
+@register.filter
+def is_foreign(page: str) -> bool:
+    return bool(page) and not is_in_book(page)
 
 
 @register.filter
 def passage_link(question: Message) -> str:
-    """The page's address with a text fragment: browsers scroll to the passage and highlight it."""
+    """The page's address with a text fragment: browsers scroll to the passage and highlight it.
+
+    Empty for a page outside the book.
+    """
     words = question.selected_text.split()
     start, end = words[:FRAGMENT_WORDS], words[FRAGMENT_WORDS:][-FRAGMENT_WORDS:]
     return _at_text(question.page_url, start, end)
@@ -47,7 +68,7 @@ def place_link(place: Place) -> str:
 
 
 def _at_text(page: str, *parts: list[str]) -> str:
-    if not web_address(page):
+    if not is_in_book(page):
         return ""
     fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
     separator = ":~:" if "#" in page else "#:~:"
