@@ -15,6 +15,7 @@ from markdown_it.token import Token
 from review.addresses import is_in_book, shown
 
 MAX_CHARS = 50_000  # longer text is shown unformatted
+MAX_BRACKETS = 500  # more would take the parser time by the square of their number
 TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li",
     "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -47,8 +48,8 @@ _markdown.core.ruler.push("show_destinations", _show_destinations)
 
 
 def rendered(text: str) -> SafeString:
-    if len(text) > MAX_CHARS:
-        return format_html("<pre>{}</pre>", text)
+    if len(text) > MAX_CHARS or text.count("[") > MAX_BRACKETS:
+        return unformatted(text)
     html = nh3.clean(
         _markdown.render(text),
         tags=TAGS,
@@ -58,3 +59,7 @@ def rendered(text: str) -> SafeString:
         link_rel="noopener noreferrer nofollow",
     )
     return mark_safe(html)  # noqa: S308 - sanitised in the line above
+
+
+def unformatted(text: str) -> SafeString:
+    return format_html('<pre class="unformatted">{}</pre>', text)

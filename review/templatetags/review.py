@@ -1,8 +1,10 @@
 """How the pages of staff show a message."""
 
+import time
 from urllib.parse import quote
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -11,11 +13,13 @@ from chat.errors import Interrupted
 from chat.models import Message
 from review.addresses import is_in_book, shown
 from review.insights import Place
-from review.markdown import rendered
+from review.markdown import rendered, unformatted
 
 register = template.Library()
 
 FRAGMENT_WORDS = 5
+PAGE_SECONDS = 2
+MARKDOWN_SECONDS = "seconds spent on Markdown"
 FINISH_REASONS = {
     "length": "cut at the maximum length",
     "content-filter": "cut by the model's content filter",
@@ -26,6 +30,19 @@ FINISH_REASONS = {
 @register.filter
 def markdown(text: str) -> SafeString:
     return rendered(text)
+
+
+@register.simple_tag(takes_context=True)
+def page_markdown(context: Context, text: str) -> SafeString:
+    """`markdown` within a page's time: once that is used up, text is shown unformatted."""
+    state = context.render_context
+    spent: float = state.get(MARKDOWN_SECONDS) or 0
+    if spent > PAGE_SECONDS:
+        return unformatted(text)
+    begin = time.perf_counter()
+    html = rendered(text)
+    state[MARKDOWN_SECONDS] = spent + time.perf_counter() - begin
+    return html
 
 
 @register.filter
