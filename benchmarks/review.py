@@ -35,7 +35,7 @@ PAGES: dict[str, str] = {
     "failed, with a thumb down": f"{SESSIONS}?failed=yes&disliked=yes",
     "of a model": f"{SESSIONS}?model=gpt-4.1-mini",
     "of a model nobody used": f"{SESSIONS}?model=none-such",
-    "from a page of the book": f"{SESSIONS}?page=https%3A%2F%2Fbook.example%2Fchapter-3",
+    "from a page of the book": f"{SESSIONS}?page=http%3A%2F%2Flocalhost%3A3000%2Fchapter-3",
     "unreviewed": f"{SESSIONS}?review=unreviewed",
     "search: robot or node": f"{SESSIONS}?q=robot+or+node",
     "search: lidar": f"{SESSIONS}?q=lidar",

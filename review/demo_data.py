@@ -95,26 +95,27 @@ class DemoSession:
     messages: list[DemoMessage] = field(default_factory=list)
 
 
-def conversations(count: int, seed: int, until: datetime) -> Iterator[DemoSession]:
+def conversations(count: int, seed: int, until: datetime, book: str) -> Iterator[DemoSession]:
     """`count` sessions over the 90 days before `until`, oldest first; five messages each on
-    average, and in one of 5,000 five hundred.
+    average, and in one of 5,000 five hundred. `book` is the origin of the pages.
     """
     chance = random.Random(seed)  # noqa: S311 - realistic, not secret
     step = timedelta(days=SPAN_DAYS) / max(count, 1)
     for number in range(count):
         started = until - (count - number) * step
         exchanges = 250 if number % 5000 == 2500 else chance.choices(range(1, 6), LENGTHS)[0]
-        yield _session(chance, started, exchanges, min(step, timedelta(minutes=1)) / exchanges)
+        pace = min(step, timedelta(minutes=1)) / exchanges
+        yield _session(chance, started, exchanges, pace, book)
 
 
 def _session(
-    chance: random.Random, started: datetime, exchanges: int, pace: timedelta
+    chance: random.Random, started: datetime, exchanges: int, pace: timedelta, book: str
 ) -> DemoSession:
     session = DemoSession(uuid4(), started, started)
     topics = chance.sample(TOPICS, 2)
     for number in range(exchanges):
         at = started + number * pace
-        question = _question(chance, session.id, at, topics)
+        question = _question(chance, session.id, at, topics, book)
         reply = _reply(chance, question, topics)
         session.messages += [question, reply]
         session.updated_at = reply.finished_at or at
@@ -122,12 +123,12 @@ def _session(
 
 
 def _question(
-    chance: random.Random, session_id: UUID, at: datetime, topics: list[str]
+    chance: random.Random, session_id: UUID, at: datetime, topics: list[str], book: str
 ) -> DemoMessage:
     asked = chance.choice(QUESTIONS).format(*topics)
     question = DemoMessage(_id(at, 0), session_id, "user", asked, at)
     if chance.random() < 0.7:
-        question.page_url = f"https://book.example/chapter-{chance.randint(1, CHAPTERS)}"
+        question.page_url = f"{book}/chapter-{chance.randint(1, CHAPTERS)}"
         if chance.random() < 0.4:
             question.selected_text = chance.choice(PASSAGES).format(*topics)
     return question

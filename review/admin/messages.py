@@ -10,8 +10,13 @@ from django.utils.html import format_html
 
 from chat.models import Message
 from review.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
+from review.templatetags.review import page_link
 
 INTERNAL = ("session", "idempotency_key", "fingerprint", "attempt", "beat_at", "stop_requested")
+
+
+NAMES = [field.name for field in Message._meta.concrete_fields]
+COLUMNS = {"page_url": "page"}
 
 
 @admin.register(Message)
@@ -24,7 +29,7 @@ class MessageAdmin(ReadOnlyAdmin):
     sortable_by = ()
     fields = readonly_fields = (
         "session_link",
-        *(field.name for field in Message._meta.concrete_fields if field.name not in INTERNAL),
+        *(COLUMNS.get(name, name) for name in NAMES if name not in INTERNAL),
     )
 
     def get_search_results(
@@ -48,6 +53,10 @@ class MessageAdmin(ReadOnlyAdmin):
     def excerpt(self, message: Message) -> str:
         text = message.content[:EXCERPT_CHARS]
         return text or f"({message.error_code or message.status})"
+
+    @admin.display(description="page url", empty_value="-")
+    def page(self, message: Message) -> str | None:
+        return page_link(message.page_url) if message.page_url else None
 
     @admin.display(description="session")
     def session_link(self, message: Message) -> str:

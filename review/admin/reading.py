@@ -12,7 +12,9 @@ from django.core.paginator import Paginator
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from loguru import logger
 from psycopg.errors import InternalError_, QueryCanceled, StatementTooComplex
 
 MOST_COUNTED = 1_000
@@ -41,8 +43,15 @@ def bounded() -> Iterator[None]:
             yield
     except DatabaseError as error:
         if isinstance(error.__cause__, UNANSWERED):
+            logger.warning("A page was too slow: {}", str(error).partition("\n")[0])
             raise TooSlow from error
         raise
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """PostgreSQL accepts NUL in no text. Raises IncorrectLookupParameters."""
+    if any("\0" in value for _, values in request.GET.lists() for value in values):
+        raise IncorrectLookupParameters
 
 
 class CappedPaginator(Paginator):
@@ -71,10 +80,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return name in names and kind in LOOKUPS
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Refuses NUL, which PostgreSQL accepts in no text."""
-        if any("\0" in value for _, values in request.GET.lists() for value in values):
-            raise IncorrectLookupParameters
-        return super().get_changelist_instance(request)
+        """The list with its rows. Raises TooSlow."""
+        refuse_nul(request)
+        if getattr(request, "without_results", False):  # only its queryset is needed
+            return super().get_changelist_instance(request)
+        with bounded():
+            changelist = super().get_changelist_instance(request)
+            changelist.result_list = list(changelist.result_list)
+            return changelist
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -85,18 +98,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if request.method == "POST":  # an action may take longer
-            try:
-                return super().changelist_view(request, extra_context)
-            except ValidationError:
-                messages.error(
-                    request, "The selection contains something that is not in this list."
-                )
-                return HttpResponseRedirect(request.get_full_path())
         try:
-            with bounded():
-                return super().changelist_view(request, extra_context)
+            return super().changelist_view(request, extra_context)
         except TooSlow:
+            return self.too_slow(request)
+        except ValidationError:
+            messages.error(request, "The selection contains something that is not in this list.")
+            return HttpResponseRedirect(request.get_full_path())
+
+    def too_slow(self, request: HttpRequest) -> HttpResponse:
+        """A search leads back to the whole list; where that is too slow itself, to nowhere."""
+        if request.GET:
             sentence = "That search would take too long. Try other words, or fewer filters."
             messages.error(request, sentence)
             return HttpResponseRedirect(request.path)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(self.opts.verbose_name_plural).capitalize(),
+        }
+        return TemplateResponse(request, "review/too_slow.html", context)

@@ -1,7 +1,6 @@
 """The list of sessions, with its actions: judge, export, delete."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import batched
 from typing import Any, cast
@@ -11,8 +10,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Left
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -23,49 +21,13 @@ from chat.database import in_thread
 from chat.models import ChatSession, Message
 from review import export
 from review.admin import filters
+from review.admin.facts import MAX_FLAGGED, MAX_MESSAGES, Facts, facts_of, up_to
 from review.admin.reading import EXCERPT_CHARS, ReadOnlyAdmin
 from review.admin.transcript import Transcript
-from review.templatetags.review import web_address
+from review.templatetags.review import linked_page
 
 PAGES_SHOWN = 3
 SESSIONS_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the list shows of a session beside its first question."""
-
-    total: int = 0
-    failed: int = 0
-    stopped: int = 0
-    disliked: int = 0
-    corrected: int = 0
-    pages: tuple[str, ...] = ()
-
-
-def facts_of(sessions: list[ChatSession]) -> dict[UUID, Facts]:
-    """The facts of the sessions of one page, in one query."""
-
-    def count(**condition: Any) -> Count:
-        return Count("pk", filter=Q(**condition))
-
-    rows = (
-        Message.objects.filter(session__in=sessions)
-        .order_by()
-        .values("session")
-        .annotate(
-            total=Count("pk"),
-            failed=count(status=Message.Status.FAILED),
-            stopped=count(status=Message.Status.STOPPED),
-            disliked=count(feedback=Message.Feedback.DOWN),
-            corrected=count(corrected_at__isnull=False),
-            pages=ArrayAgg("page_url", distinct=True, default=[], filter=~Q(page_url="")),
-        )
-    )
-    facts: dict[UUID, Facts] = {}
-    for session, *row in rows.values_list("session", *Facts.__slots__):
-        facts[session] = Facts(*row)
-    return facts
 
 
 def _short(page: str) -> str:
@@ -75,12 +37,6 @@ def _short(page: str) -> str:
     except ValueError:  # browsers accept addresses that Python does not
         return page
     return address._replace(scheme="", netloc="", query="").geturl() or page
-
-
-def _linked(page: str) -> SafeString | str:
-    if not (address := web_address(page)):
-        return page
-    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', address, _short(page))
 
 
 def exported(
@@ -111,7 +67,7 @@ class SessionList(ChangeList):
             return
         super().get_results(request)
         self.result_list = list(self.result_list)
-        facts = facts_of(self.result_list)
+        facts = facts_of([session.pk for session in self.result_list])
         for session in self.result_list:
             session.facts = facts.get(session.pk, Facts())
 
@@ -163,8 +119,8 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         return session.first_text or "(no question)"
 
     @admin.display(description="messages")
-    def total(self, session: Any) -> int:
-        return int(session.facts.total)
+    def total(self, session: Any) -> str:
+        return up_to(MAX_MESSAGES, session.facts.total)
 
     @admin.display(description="")
     def badges(self, session: Any) -> SafeString:
@@ -177,13 +133,14 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             ("corrected", facts.corrected),
         ):
             if count:
-                found.append((name, name if count == 1 else f"{count} {name}"))
+                found.append((name, name if count == 1 else f"{up_to(MAX_FLAGGED, count)} {name}"))
         return format_html_join(" ", '<span class="badge {}">{}</span>', found)
 
     @admin.display(description="asked from")
     def pages(self, session: Any) -> SafeString:
         pages = session.facts.pages
-        links = format_html_join(", ", "{}", ((_linked(page),) for page in pages[:PAGES_SHOWN]))
+        shown = [(linked_page(page, _short(page)),) for page in pages[:PAGES_SHOWN]]
+        links = format_html_join(", ", "{}", shown)
         more = len(pages) - PAGES_SHOWN
         return format_html("{} and {} more", links, more) if more > 0 else links
 

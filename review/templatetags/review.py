@@ -1,19 +1,25 @@
 """How the pages of staff show a message."""
 
+import time
 from urllib.parse import quote
 
 from django import template
+from django.template import Context
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from chat.api.problems import PROBLEMS
 from chat.errors import Interrupted
 from chat.models import Message
+from review.addresses import is_in_book, shown
 from review.insights import Place
-from review.markdown import rendered
+from review.markdown import rendered, unformatted
 
 register = template.Library()
 
 FRAGMENT_WORDS = 5
+PAGE_SECONDS = 2
+MARKDOWN_SECONDS = "seconds spent on Markdown"
 FINISH_REASONS = {
     "length": "cut at the maximum length",
     "content-filter": "cut by the model's content filter",
@@ -26,15 +32,47 @@ def markdown(text: str) -> SafeString:
     return rendered(text)
 
 
+@register.simple_tag(takes_context=True)
+def page_markdown(context: Context, text: str) -> SafeString:
+    """`markdown` within a page's time: once that is used up, text is shown unformatted."""
+    state = context.render_context
+    spent: float = state.get(MARKDOWN_SECONDS) or 0
+    if spent > PAGE_SECONDS:
+        return unformatted(text)
+    begin = time.perf_counter()
+    html = rendered(text)
+    state[MARKDOWN_SECONDS] = spent + time.perf_counter() - begin
+    return html
+
+
 @register.filter
-def web_address(page_url: str) -> str:
-    """The address if it is one; nothing else becomes a link, whatever the column holds."""
-    return page_url if page_url.lower().startswith(("http://", "https://")) else ""
+def page_link(page: str) -> SafeString:
+    """A page of the book as a link; any other address as text that starts with its host."""
+    return linked_page(page, page)
+
+
+def linked_page(page: str, label: str) -> SafeString:
+    """`page_link` with another label for pages of the book."""
+    if is_in_book(page):
+        return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', page, label)
+    return format_html(
+        '<span title="{}"><bdi>{}</bdi> <span class="badge foreign">not in the book</span></span>',
+        page,
+        shown(page),
+    )
+
+
+@register.filter
+def is_foreign(page: str) -> bool:
+    return bool(page) and not is_in_book(page)
 
 
 @register.filter
 def passage_link(question: Message) -> str:
-    """The page's address with a text fragment: browsers scroll to the passage and highlight it."""
+    """The page's address with a text fragment: browsers scroll to the passage and highlight it.
+
+    Empty for a page outside the book.
+    """
     words = question.selected_text.split()
     start, end = words[:FRAGMENT_WORDS], words[FRAGMENT_WORDS:][-FRAGMENT_WORDS:]
     return _at_text(question.page_url, start, end)
@@ -47,7 +85,7 @@ def place_link(place: Place) -> str:
 
 
 def _at_text(page: str, *parts: list[str]) -> str:
-    if not web_address(page):
+    if not is_in_book(page):
         return ""
     fragment = ",".join(_encoded(" ".join(part)) for part in parts if part)
     separator = ":~:" if "#" in page else "#:~:"

@@ -17,6 +17,7 @@ SETTINGS = [
 
 os.environ |= dict.fromkeys(SETTINGS, "")
 os.environ["SECRET_KEY"] = "a key for tests alone, long enough to pass for a real one"
+os.environ["FRONTEND_URL"] = "https://book.example"  # the pages that staff see as the book's
 os.environ["WEB_CONCURRENCY"] = "1"  # gunicorn reads it too, and takes no empty one
 os.environ["OPENAI_API_KEY"] = "sk-tests-only-0123456789"
 if "DATABASE_OF_TESTS" not in os.environ:  # one cluster, whatever the number of processes

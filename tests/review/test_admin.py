@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
@@ -142,7 +143,7 @@ def test_no_address_that_a_reader_can_send_breaks_the_list(reader, page):
 
     answer = reader.get(reverse("admin:chat_chatsession_changelist"))
 
-    assert escape(page) in answer.content.decode()
+    assert f'<span title="{escape(page)}"><bdi>book.example/1</bdi>' in answer.content.decode()
 
 
 @pytest.mark.parametrize("page", ["javascript:alert(1)", "http:book.example/1", "HTTPS:/x"])
@@ -202,7 +203,6 @@ def test_a_session_is_found_by_its_id(reader):
 @pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 12), (MESSAGES, 9)])
 def test_a_list_takes_the_same_number_of_queries_whatever_its_size(reader, path, queries):
     def count():
-        from django.db import connection
         from django.test.utils import CaptureQueriesContext
 
         with CaptureQueriesContext(connection) as taken:
@@ -223,6 +223,69 @@ def test_a_large_table_is_not_counted_whole(monkeypatch):
         conversation()
 
     assert reading.CappedPaginator(ChatSession.objects.order_by("id"), 2).count == 4
+
+
+def add_messages(session, count, **columns):
+    """By one statement, without triggers and foreign keys."""
+    facts = {"status": "complete", "error_code": "", "feedback": ""} | columns
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "INSERT INTO chat_message (id, session_id, role, content, created_at, reply_to_id, "
+            "status, error_code, feedback, page_url) SELECT gen_random_uuid(), %(session)s, "
+            "'assistant', 'x', now(), gen_random_uuid(), %(status)s, %(error_code)s, %(feedback)s, "
+            "'https://book.example/' || n FROM generate_series(1, %(count)s) n",
+            facts | {"session": session.pk, "count": count},
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def test_a_session_of_130_000_messages_costs_the_list_no_more_than_one_of_a_thousand(
+    reader, monkeypatch
+):
+    add_messages(conversation(), 130_000, status="failed", error_code="model_timeout")
+    monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 1)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE chat_message")
+
+    page = reader.get(SESSIONS)
+
+    assert page.status_code == 200
+    assert '<td class="field-total">1,000+</td>' in page.content.decode()
+    assert ">100+ failed</span>" in page.content.decode()
+    assert " and 197 more</td>" in page.content.decode()  # of the 200 most recent messages
+
+
+@pytest.mark.parametrize("count", [100, 101])
+def test_badges_count_exactly_up_to_a_limit(reader, count):
+    add_messages(conversation(), count, feedback="down")
+
+    text = "100" if count == 100 else "100+"
+    assert f">{text} thumb down</span>" in reader.get(SESSIONS).content.decode()
+
+
+@pytest.mark.parametrize("path", [SESSIONS, MESSAGES])
+def test_a_list_that_is_too_slow_answers_once_with_a_sentence(reader, monkeypatch, path):
+    def slow_count(paginator):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(3)")
+
+    conversation()
+    monkeypatch.setattr(reading.CappedPaginator, "count", property(slow_count))
+    monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.05)
+
+    answer = reader.get(path)
+    searched = reader.get(path, {"q": "node"}, follow=True)
+
+    assert answer.status_code == 200
+    assert "This list takes too long just now." in answer.content.decode()
+    assert searched.redirect_chain == [(path, 302)]
+    assert "That search would take too long." in searched.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/admin/auth/user/", "/admin/auth/group/", SESSIONS, MESSAGES])
+def test_nul_in_a_search_is_no_server_error(admin_client, path):
+    assert admin_client.get(path, {"q": "a\0"}, follow=True).status_code == 200
 
 
 @pytest.mark.parametrize("path", [SESSIONS, MESSAGES])

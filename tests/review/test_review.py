@@ -204,6 +204,18 @@ def test_an_open_conversation_takes_the_same_number_of_queries_whatever_its_leng
     assert counts[0] == counts[1] <= 15
 
 
+def test_answers_that_are_slow_to_format_do_not_hold_up_the_page(rita):
+    """The parser needs a second for each of these, and readers can make a model write them."""
+    session = conversation(*(["[" * 20_000] * 40), *(["<a@b.example> " * 3_500] * 40))
+    begin = time.process_time()
+
+    page = page_of(rita, session)
+
+    assert time.process_time() - begin < 10
+    assert page.count('<pre class="unformatted">') > 40  # of 50
+    assert "<em>x</em>" in page_of(rita, conversation("*x*"))
+
+
 def test_previous_and_next_stay_within_the_list_one_came_from(rita):
     def has(session, key):
         context = rita.get(address(session, _changelist_filters="q=servo")).context

@@ -7,6 +7,7 @@ from dataclasses import fields
 from itertools import batched
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.utils import timezone
@@ -35,7 +36,8 @@ class Command(BaseCommand):
             raise CommandError("--sessions must be at least 1.")
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]  # noqa: S311
         messages = 0
-        made = conversations(count, seed, timezone.now())
+        book = settings.CORS_ALLOWED_ORIGINS[-1]
+        made = conversations(count, seed, timezone.now(), book)
         for sessions in batched(self.with_progress(made, count), SESSIONS_AT_ONCE):
             messages += store(sessions)
         with connection.cursor() as cursor:  # the planner's statistics are outdated now
