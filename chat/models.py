@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import reduce
+from itertools import accumulate
+from operator import add
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -132,6 +135,17 @@ class ChatSession(models.Model):
         return f"{str(self.id)[:8]}…"
 
 
+# How many bytes of text a message has; PostgreSQL finds the length of a long text without reading
+# the text.
+TEXT_BYTES = reduce(
+    add,
+    (
+        Func(field, function="octet_length", output_field=models.IntegerField())
+        for field in ("content", "selected_text", "page_url", "feedback_comment", "correction")
+    ),
+)
+
+
 class MessageQuerySet(models.QuerySet["Message"]):
     def questions(self) -> Self:
         return self.filter(role=Message.Role.USER)
@@ -187,6 +201,15 @@ class MessageQuerySet(models.QuerySet["Message"]):
         older = self.filter(id__lt=before) if before else self
         newest_first = list(older.order_by("-id")[: limit + 1])
         return newest_first[limit - 1 :: -1], len(newest_first) > limit
+
+    def newest_within(self, max_bytes: int, limit: int, before: UUID | None = None) -> int:
+        """How many of the newest `limit` messages (before a message) have no more than `max_bytes`
+        of text together; at least one.
+        """
+        older = self.filter(id__lt=before) if before else self
+        sizes: models.QuerySet[Message, int]
+        sizes = older.order_by("-id").values_list(TEXT_BYTES, flat=True)[:limit]
+        return max(1, sum(total <= max_bytes for total in accumulate(sizes)))
 
     def store(self, messages: "Iterable[Message]") -> None:
         """Insert; a message that an earlier try has stored is left as it is."""

@@ -1,49 +1,61 @@
-"""What a reader does with a session beside asking: read it back, judge a reply, delete it."""
+"""What a reader does with a session beside asking: read it, rate a reply, delete it."""
 
 import itertools
 from uuid import UUID
 
-from chat.database import in_thread
 from chat.errors import NotFound
 from chat.models import ChatSession, Message
-from chat.turn import heartbeat
+from chat.turn import heartbeat, limits
 from chat.turn.turn import stop_running
+
+# Of the texts of one page of messages.
+MAX_PAGE_BYTES = 2**19
 
 
 async def read_page(
-    session_id: UUID, limit: int, before: UUID | None
+    session_id: UUID, limit: int, before: UUID | None, client: str | None
 ) -> tuple[ChatSession, list[Message], bool]:
     """A session, one page of its messages (oldest first), and whether older ones exist.
 
-    Raises NotFound.
+    Fewer than `limit` messages where their texts are long, but at least one. Raises NotFound or
+    RateLimited.
     """
 
     def read() -> tuple[ChatSession, list[Message], bool]:
         session = ChatSession.objects.filter(id=session_id).first()
         if session is None:
             raise NotFound
-        messages, has_more = Message.objects.filter(session=session).page(limit, before)
-        return session, messages, has_more
+        of_session = Message.objects.filter(session=session)
+        fitting = of_session.newest_within(MAX_PAGE_BYTES, limit, before)
+        return session, *of_session.page(fitting, before)
 
-    session, messages, has_more = await in_thread(read)
+    session, messages, has_more = await limits.run_counted(client, "read", read)
     if any(message.status == Message.Status.PENDING for message in messages):
         heartbeat.scan_for_orphans()  # its worker may have been killed
     return session, messages, has_more
 
 
-async def give_feedback(session_id: UUID, message_id: UUID, rating: str, comment: str) -> None:
-    """Store a reader's opinion on a reply (`up`, `down` or nothing). Raises NotFound."""
+async def give_feedback(
+    session_id: UUID, message_id: UUID, rating: str, comment: str, client: str | None
+) -> None:
+    """Store a reader's rating of a reply (`up`, `down` or nothing).
+
+    Raises NotFound or RateLimited.
+    """
 
     def write() -> None:
         reply = Message.objects.replies().filter(session_id=session_id, id=message_id)
         if not reply.update(feedback=rating, feedback_comment=comment):
             raise NotFound
 
-    await in_thread(write)
+    await limits.run_counted(client, "feedback", write)
 
 
-async def delete(session_id: UUID) -> None:
-    """Delete a session with its messages; pending answers are stopped. Raises NotFound."""
+async def delete(session_id: UUID, client: str | None) -> None:
+    """Delete a session with its messages; pending answers are stopped.
+
+    Raises NotFound or RateLimited.
+    """
     tries = itertools.count(1)
 
     def remove() -> None:
@@ -52,6 +64,6 @@ async def delete(session_id: UUID) -> None:
         if is_first and not deleted.get("chat.ChatSession"):
             raise NotFound
 
+    await limits.run_counted(client, "delete", remove)
     stop_running(session_id)
-    await in_thread(remove)
     # Other workers find at their next heartbeat that the reply is deleted.

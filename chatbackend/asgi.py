@@ -24,9 +24,9 @@ from django.core.asgi import get_asgi_application
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotFound
 from django.http.response import HttpResponseBase
-from django.urls import resolve, set_script_prefix
+from django.urls import Resolver404, resolve, set_script_prefix
 from django.utils.module_loading import import_string
 from loguru import logger
 
@@ -81,7 +81,10 @@ class ApiHandler(ASGIHandler):
 
 
 async def call_view(request: HttpRequest) -> HttpResponseBase:
-    match = request.resolver_match = resolve(request.path_info)
+    try:
+        match = request.resolver_match = resolve(request.path_info)
+    except Resolver404:  # Django's page for it would take a thread
+        return HttpResponseNotFound()
     view = match.func if iscoroutinefunction(match.func) else sync_to_async(match.func)
     response: HttpResponseBase = await view(request, *match.args, **match.kwargs)
     return response

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 from chat import sessions
-from chat.api import health, ui_stream
+from chat.api import health, reading, ui_stream
 from chat.api.access_note import note_session
 from chat.api.client import client_of_request
 from chat.api.media_types import JSON
@@ -49,7 +49,7 @@ from chat.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
-from chat.models import Message
+from chat.models import ChatSession, Message
 from chat.turn import service
 from chat.turn.turn import Question
 from llm.errors import (
@@ -99,7 +99,7 @@ api = DocumentedAPI(
 
 # Endpoints ----------------------------------------------------------------------------------
 OF_BODY = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
-OF_SESSION = (NotFound, InvalidRequest, DatabaseUnavailable)
+OF_SESSION = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
 
 
 @api.post(
@@ -162,7 +162,7 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
 )
 async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
-    return _no_content(202 if await service.stop(session_id) else 204)
+    return _no_content(202 if await service.stop(session_id, client_of_request(request)) else 204)
 
 
 @api.put(
@@ -176,7 +176,8 @@ async def give_feedback(
 ) -> HttpResponse:
     note_session(request, session_id)
     rating, comment = payload.rating, payload.comment or ""
-    await sessions.give_feedback(session_id, message_id, rating or "", comment)
+    client = client_of_request(request)
+    await sessions.give_feedback(session_id, message_id, rating or "", comment, client)
     return _json({"rating": rating, "comment": comment})
 
 
@@ -193,16 +194,10 @@ async def read_conversation(
     before: UUID | None = None,
 ) -> HttpResponse:
     note_session(request, session_id)
-    session, messages, has_more = await sessions.read_page(session_id, limit, before)
-    return _json(
-        {
-            "session_id": session.id,
-            "created_at": session.created_at,
-            "updated_at": session.updated_at,
-            "messages": [_message_out(message) for message in messages],
-            "has_more": has_more,
-        }
-    )
+    client = client_of_request(request)
+    async with reading.a_page(client):
+        page = await sessions.read_page(session_id, limit, before, client)
+        return _json_text(_page(*page))
 
 
 @api.delete(
@@ -213,7 +208,7 @@ async def read_conversation(
 )
 async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
-    await sessions.delete(session_id)
+    await sessions.delete(session_id, client_of_request(request))
     return _no_content(204)
 
 
@@ -261,8 +256,28 @@ def _message_out(message: Message) -> dict[str, object]:
     }
 
 
+def _page(session: ChatSession, messages: Iterable[Message], has_more: bool) -> str:
+    """A page of history as JSON: of its messages the newest ones that are not too long together."""
+    written: list[str] = []
+    size = 0
+    for message in reversed([*messages]):
+        text = encode(_message_out(message))
+        size += len(text.encode())
+        if written and size > sessions.MAX_PAGE_BYTES:  # as JSON they are longer than stored
+            has_more = True
+            break
+        written.insert(0, text)
+    head = {"created_at": session.created_at, "updated_at": session.updated_at}
+    start = encode({"session_id": session.id, **head})
+    return f'{start[:-1]},"messages":[{",".join(written)}],"has_more":{encode(has_more)}}}'
+
+
 def _json(data: object, status: int = 200) -> HttpResponse:
-    content = encode(data).encode()
+    return _json_text(encode(data), status)
+
+
+def _json_text(text: str, status: int = 200) -> HttpResponse:
+    content = text.encode()
     headers = {"Cache-Control": "no-store", "Content-Length": str(len(content))}
     return HttpResponse(content, f"{JSON}; charset=utf-8", status, headers=headers)
 

@@ -1,10 +1,12 @@
-"""How often a client may ask, and how many tokens a day may cost.
+"""How often a client may ask, read, stop and so on, and how many tokens a day may cost.
 
 Kept in PostgreSQL, so that the numbers are the same for every worker and machine.
 """
 
+import hashlib
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from chat.database import Statement
+from chat.database import Statement, in_thread
 from chat.errors import BudgetExhausted, ChatError, RateLimited
 from chat.models import RateWindow
 
@@ -38,6 +40,17 @@ FROM chat_rate_window WHERE client = %(client)s AND asked >= %(most)s
 """
 TIDIED_AT_ONCE = 1000
 
+# What a reader does beside asking, each counted in a window of its own, so that whoever has asked
+# as often as CHAT_RATE allows can still stop the answer: how many of them for each question.
+CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10}
+
+# The windows that this worker knows to be full, and when they end (of the monotonic clock). So what
+# a client sends beyond its rate costs no statement; but one now and then, since a window may have
+# been deleted by hand.
+_full: dict[str, tuple[float, float]] = {}
+REMEMBERED_SECONDS = 10
+REMEMBERED_WINDOWS = 10_000
+
 
 def admission(
     client: str | None, now: datetime, conditions: Mapping[str, Mapping[str, Any]] | None = None
@@ -55,17 +68,21 @@ def admission(
         }
     values = {name: value for each in where.values() for name, value in each.items()}
     clause = f"WHERE {' AND '.join(where)}" if where else ""
-    window = _window(client)
+    window = _window(client, "ask")
     sql = COUNT.format(where=clause) if window else f"SELECT {clause}"
     return Statement(sql, values | window)
 
 
-def _window(client: str | None) -> dict[str, Any]:
+def _window(client: str | None, call: str) -> dict[str, Any]:
     """What `COUNT` is run with; empty where no rate counts."""
     if not (settings.CHAT_RATE and client):
         return {}
     most, period_seconds = settings.CHAT_RATE
-    return {"client": client, "most": most, "period": period_seconds}
+    return {"client": _key(client, call), "most": most * CALLS[call], "period": period_seconds}
+
+
+def _key(client: str, call: str) -> str:
+    return client if call == "ask" else hashlib.sha256(f"{call} {client}".encode()).hexdigest()
 
 
 def admit(client: str | None) -> None:
@@ -82,14 +99,65 @@ def admit(client: str | None) -> None:
 
 def _refusal(client: str | None, now: datetime) -> ChatError:
     """Why a question was not admitted, and how long that lasts."""
-    if window := _window(client):
-        with connection.cursor() as cursor:
-            cursor.execute(SECONDS_LEFT, window)
-            if row := cursor.fetchone():
-                return RateLimited(retry_after=max(1, math.ceil(row[0])))
+    if (window := _window(client, "ask")) and (refusal := _refusal_of_full(window)):
+        return refusal
     today = now.astimezone(UTC)
     tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
     return BudgetExhausted(retry_after=math.ceil((tomorrow - today).total_seconds()))
+
+
+def _refusal_of_full(window: dict[str, Any]) -> RateLimited | None:
+    """The refusal of a call beyond the rate; None where it is not full (any more)."""
+    with connection.cursor() as cursor:
+        cursor.execute(SECONDS_LEFT, window)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    now = time.monotonic()
+    if len(_full) >= REMEMBERED_WINDOWS:
+        _full.clear()
+    _full[window["client"]] = now + row[0], now + min(row[0], REMEMBERED_SECONDS)
+    return _rate_limited(row[0])
+
+
+def _rate_limited(seconds_left: float) -> RateLimited:
+    return RateLimited(retry_after=max(1, math.ceil(seconds_left)))
+
+
+def known_refusal(client: str | None, call: str = "ask") -> RateLimited | None:
+    """The refusal of a client that has just been refused; asks no database."""
+    if not client or not _full:
+        return None
+    key, now = _key(client, call), time.monotonic()
+    ends_at, forgotten_at = _full.get(key, (now, now))
+    if now < forgotten_at:
+        return _rate_limited(ends_at - now)
+    _full.pop(key, None)
+    return None
+
+
+async def run_counted[T](client: str | None, call: str, work: Callable[[], T]) -> T:
+    """Run `work` in a database thread (`in_thread`) as one of a client's calls (of `CALLS`).
+
+    Raises RateLimited, and what `in_thread` raises.
+    """
+    if refusal := known_refusal(client, call):
+        raise refusal
+
+    def counted() -> T:
+        _count(client, call)
+        return work()
+
+    return await in_thread(counted)
+
+
+def _count(client: str | None, call: str) -> None:
+    if window := _window(client, call):
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT.format(where=""), window)
+            is_counted = cursor.fetchone() is not None
+        if not is_counted and (refusal := _refusal_of_full(window)):
+            raise refusal
 
 
 def forget_idle_clients() -> None:

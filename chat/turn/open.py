@@ -81,6 +81,8 @@ async def open_turn(turn: Turn) -> Opened:
     Raises DatabaseUnavailable, RateLimited, BudgetExhausted, AnswerInProgress or
     IdempotencyKeyReused; nothing is stored then.
     """
+    if refusal := limits.known_refusal(turn.question.client):
+        return await _open_refused(turn, refusal)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.DATABASE_TIMEOUT_SECONDS
     try:
@@ -96,6 +98,13 @@ async def open_turn(turn: Turn) -> Opened:
             return Opened(turn.session_id, turn.reply_id, history.from_rows(rows))
     left = max(deadline - loop.time(), 0.1)
     return await in_thread(lambda: open_with_checks(turn), left)
+
+
+async def _open_refused(turn: Turn, refusal: RateLimited) -> Opened:
+    """What was answered before is answered again, also to a client that asks too often."""
+    if turn.question.idempotency_key and (earlier := await in_thread(lambda: _finished(turn))):
+        return earlier
+    raise refusal
 
 
 # The usual case -----------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from django.conf import settings
 from loguru import logger
 
 from chat import database, prompts
-from chat.database import in_thread
 from chat.errors import (
     AnswerInProgress,
     AnswerStopped,
@@ -21,7 +20,7 @@ from chat.errors import (
     NotFound,
 )
 from chat.models import ChatSession, Message
-from chat.turn import close, heartbeat, idempotency
+from chat.turn import close, heartbeat, idempotency, limits
 from chat.turn.history import Exchanges
 from chat.turn.open import finish_undoing, open_turn
 from chat.turn.turn import Answer, Question, Turn, running, stop_running
@@ -60,12 +59,12 @@ async def answer(question: Question) -> Answer:
     return found
 
 
-async def stop(session_id: UUID) -> bool:
+async def stop(session_id: UUID, client: str | None) -> bool:
     """Stop the session's pending answers, whichever worker writes them; whether there were any.
 
-    The text so far is kept. Raises NotFound.
+    The text so far is kept. Raises NotFound or RateLimited.
     """
-    is_pending = await in_thread(lambda: _request_stop(session_id))
+    is_pending = await limits.run_counted(client, "stop", lambda: _request_stop(session_id))
     stop_running(session_id)
     if is_pending:
         heartbeat.scan_for_orphans()  # its worker may have been killed, and would never stop it

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from chat.api.client import client_of
@@ -13,6 +14,7 @@ from chat.errors import BudgetExhausted, RateLimited
 from chat.models import DailyTokens, Message, RateWindow
 from chat.turn import limits
 from tests.helpers.scripted_model import Reply
+from tests.helpers.streams import streaming
 
 ALICE, BOB = "203.0.113.7", "203.0.113.8"
 
@@ -96,6 +98,145 @@ def test_the_turn_that_crosses_the_budget_is_the_last_of_the_day(limited, model)
     assert 0 < int(answers[2].headers["Retry-After"]) <= 86_400
     assert DailyTokens.objects.get().tokens == 36
     assert Message.objects.count() == before + 4
+
+
+# Calls beside asking ------------------------------------------------------------------------
+@pytest.fixture
+def reader(serve):
+    """Makes calls from an address that no other test has, on a server with this rate."""
+
+    def start(rate):
+        server = serve(CHAT_RATE=rate, NUM_PROXIES="1")
+        address = f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}::1"
+        server.client.headers["X-Forwarded-For"] = address
+        return server.client
+
+    return start
+
+
+def test_a_reader_who_has_asked_too_often_can_still_stop_rate_and_delete(reader, model):
+    client = reader("1/h")
+    session = str(uuid4())
+    model.says(Reply("One two three.", hold_after=1))
+
+    with streaming(client, session_id=session) as events:
+        reply = next(events)["messageId"]
+        refused = client.post("/chat", json={"message": "?"})
+        stopped = client.post(f"/chat/{session}/stop")
+        list(events)
+    rated = client.put(f"/chat/{session}/messages/{reply}/feedback", json={"rating": "up"})
+    read = client.get(f"/chat/{session}")
+    deleted = client.delete(f"/chat/{session}")
+
+    answers = (refused, stopped, rated, read, deleted)
+    assert [answer.status_code for answer in answers] == [429, 202, 200, 200, 204]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "times"),
+    [
+        ("POST", "/chat/{session}/stop", None, 3),
+        ("PUT", "/chat/{session}/messages/{message}/feedback", {"rating": "up"}, 3),
+        ("DELETE", "/chat/{session}", None, 3),
+        ("GET", "/chat/{session}", None, 30),
+    ],
+    ids=["stop", "feedback", "delete", "read"],
+)
+def test_every_call_counts_in_a_window_of_its_own(reader, method, path, body, times):
+    client = reader("3/h")
+    asked = client.post("/chat", json={"message": "?"}).json()
+    path = path.format(session=asked["session_id"], message=asked["message_id"])
+
+    answers = [client.request(method, path, json=body) for _ in range(times + 5)]
+
+    assert 429 not in {answer.status_code for answer in answers[:times]}
+    for answer in answers[times:]:
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+        assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+    assert client.post("/chat", json={"message": "?"}).status_code == 200
+
+
+def test_another_clients_calls_are_not_refused(reader):
+    client = reader("1/h")
+    path = f"/chat/{uuid4()}/stop"
+
+    answers = [client.post(path), client.post(path)]
+    other = client.post(path, headers={"X-Forwarded-For": "203.0.113.99"})
+
+    assert [answer.status_code for answer in (*answers, other)] == [404, 429, 404]
+
+
+@pytest.mark.usefixtures("stored")
+def test_whoever_was_refused_is_refused_again_without_the_database(reader):
+    client = reader("1/h")
+    session = str(uuid4())
+    calls = [
+        lambda: client.post("/chat", json={"message": "?"}),
+        lambda: client.post(f"/chat/{session}/stop"),
+    ]
+    for call in calls:
+        for _ in range(3):
+            call()
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE chat_rate_window, chat_session IN ACCESS EXCLUSIVE MODE")
+        answers = [call() for _ in range(5) for call in calls]
+
+    assert {answer.status_code for answer in answers} == {429}
+    assert all(answer.elapsed.total_seconds() < 2 for answer in answers)
+    assert all(3500 < int(answer.headers["Retry-After"]) <= 3600 for answer in answers)
+
+
+def test_a_client_that_is_refused_still_gets_what_it_was_answered(reader, model):
+    client = reader("1/h")
+    key = {"Idempotency-Key": uuid4().hex}
+    first = client.post("/chat", json={"message": "?"}, headers=key)
+    for _ in range(20):
+        assert client.post("/chat", json={"message": "?"}).status_code == 429
+
+    again = client.post("/chat", json={"message": "?"}, headers=key)
+    reused = client.post("/chat", json={"message": "Another?"}, headers=key)
+    new = client.post("/chat", json={"message": "?"}, headers={"Idempotency-Key": uuid4().hex})
+
+    assert again.json() == first.json()
+    assert [reused.json()["code"], new.json()["code"]] == [
+        "idempotency_key_reused",
+        "rate_limited",
+    ]
+    assert len(model.requests) == 1
+
+
+@pytest.mark.django_db
+def test_what_a_worker_knows_of_a_full_window_ends_with_the_window(settings, monkeypatch):
+    settings.CHAT_RATE = (1, 60)
+    now = 1000.0
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
+    RateWindow.objects.create(
+        client="dave", began_at=timezone.now() - timedelta(seconds=55), asked=1
+    )
+    with pytest.raises(RateLimited):
+        limits.admit("dave")
+
+    assert limits.known_refusal("dave").retry_after == 5
+    assert limits.known_refusal("erin") is None
+    now += 4
+    assert limits.known_refusal("dave").retry_after == 1
+    now += 2
+    assert limits.known_refusal("dave") is None
+
+
+@pytest.mark.django_db
+def test_a_worker_remembers_no_more_clients_than_it_should(settings, monkeypatch):
+    settings.CHAT_RATE = (1, 60)
+    monkeypatch.setattr(limits, "REMEMBERED_WINDOWS", 3)
+
+    for number in range(20):
+        limits.admit(f"client {number}")
+        with pytest.raises(RateLimited):
+            limits.admit(f"client {number}")
+        assert limits.known_refusal(f"client {number}")
+
+    assert len(limits._full) <= 3
 
 
 @pytest.mark.django_db
