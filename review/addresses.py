@@ -18,7 +18,7 @@ def is_in_book(address: str) -> bool:
     url = _parsed(address)
     if url is None or url.username or url.password:
         return False
-    return _host(url) in _hosts_of(tuple(settings.CORS_ALLOWED_ORIGINS))
+    return _host(url) in _hosts_of(tuple(settings.FRONTEND_ORIGINS))
 
 
 def shown(address: str) -> str:

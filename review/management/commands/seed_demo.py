@@ -36,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError("--sessions must be at least 1.")
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]  # noqa: S311
         messages = 0
-        book = settings.CORS_ALLOWED_ORIGINS[-1]
+        book = settings.FRONTEND_ORIGINS[-1]
         made = conversations(count, seed, timezone.now(), book)
         for sessions in batched(self.with_progress(made, count), SESSIONS_AT_ONCE):
             messages += store(sessions)
