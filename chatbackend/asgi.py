@@ -32,7 +32,7 @@ from loguru import logger
 
 from chatbackend import cors
 from chatbackend.body_limit import Receive, Scope, with_whole_body
-from chatbackend.paths import is_page
+from chatbackend.paths import is_open_to_all, is_page
 
 pages = get_asgi_application()
 
@@ -148,7 +148,9 @@ def handler_for(scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None
 
 
 def headers_of_every_answer(scope: Scope, request_id: str) -> cors.Headers:
-    found = [(b"X-Request-ID", request_id.encode()), *cors.headers_for(scope["headers"])]
+    found = [(b"X-Request-ID", request_id.encode())]
+    if not is_open_to_all(scope["path"]):
+        found += cors.headers_for(scope["headers"])
     if not is_page(scope["path"]):  # Django's own middleware adds it to pages
         found.append((b"X-Content-Type-Options", b"nosniff"))
     return found

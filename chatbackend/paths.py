@@ -6,6 +6,9 @@ PAGES = ("/admin", "/static/", "/docs")
 # Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 
+# The readers' chat as scripts, which any page may load: they say so themselves, whatever the origin.
+OPEN_TO_ALL = ("/widget.js", "/widget/")
+
 
 def is_page(path: str) -> bool:
     return path == HOME or path.startswith(PAGES)
@@ -13,3 +16,7 @@ def is_page(path: str) -> bool:
 
 def has_html_errors(path: str) -> bool:
     return path.startswith(PAGES_WITH_HTML_ERRORS)
+
+
+def is_open_to_all(path: str) -> bool:
+    return path.startswith(OPEN_TO_ALL)
