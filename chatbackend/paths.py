@@ -6,7 +6,7 @@ PAGES = ("/admin", "/static/", "/docs")
 # Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 
-# The readers' chat as scripts, which any page may load: they say so themselves, whatever the origin.
+# The scripts of the readers' chat, which any page may load: their view sends the CORS header.
 OPEN_TO_ALL = ("/widget.js", "/widget/")
 
 
