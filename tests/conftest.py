@@ -9,12 +9,21 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test.utils import setup_databases, teardown_databases
 
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
 from tests.helpers.scripted_model import ScriptedModel, scripted_model
 from tests.helpers.server import Server, running_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """A password is stored as in production, but with one round in place of a million."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

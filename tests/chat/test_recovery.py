@@ -268,11 +268,11 @@ def test_what_cannot_be_stored_for_a_minute_is_given_up_with_an_error_line(
     monkeypatch.setattr(database, "RETRY_FOR_SECONDS", 0.5)
     tries = []
 
-    def away(*_, **__):
+    async def away(_):
         tries.append(time.monotonic())
         raise error("away, or changed for a moment")
 
-    monkeypatch.setattr(close, "closing", away)
+    monkeypatch.setattr(close, "run_statement", away)
 
     answer = ask_here()
 

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 
 from chatbackend import environment
-from tests.helpers.environment import CHECKOUT
+from tests.helpers import CHECKOUT, commands
 from tests.helpers.server import GUNICORN, free_port
 
 PRODUCTION = {
@@ -20,16 +19,7 @@ PRODUCTION = {
 
 def manage(*arguments, **environment):
     """`manage.py` with these settings and no others (the tests' own are empty or replaced)."""
-    unset = dict.fromkeys(PRODUCTION, "")
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=CHECKOUT,
-        env=os.environ | unset | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.manage(*arguments, **dict.fromkeys(PRODUCTION, "") | environment)
 
 
 def test_production_settings_are_usable_and_pass_the_deployment_checks():

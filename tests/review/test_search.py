@@ -1,8 +1,5 @@
 """Staff find sessions, messages, users and groups however the letters of a word are encoded."""
 
-import os
-import subprocess
-import sys
 import unicodedata
 from uuid import uuid4
 
@@ -14,7 +11,7 @@ from django.test import Client
 
 from chat.models import ChatSession, Message
 from tests.conftest import database_url
-from tests.helpers.server import CHECKOUT
+from tests.helpers.commands import manage
 
 SESSIONS = "/admin/chat/chatsession/"
 MESSAGES = "/admin/chat/message/"
@@ -150,12 +147,8 @@ def older_database(environment):
         url = database_url(name)
 
         def migrate(*target):
-            subprocess.run(
-                [sys.executable, "manage.py", "migrate", "--verbosity", "0", *target],
-                cwd=CHECKOUT,
-                env=os.environ | environment | {"DATABASE_URL": url},
-                check=True,
-            )
+            settings = environment | {"DATABASE_URL": url}
+            assert manage("migrate", "--verbosity", "0", *target, **settings).returncode == 0
 
         migrate()
         migrate("chat", "0005")
