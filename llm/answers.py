@@ -194,7 +194,7 @@ class Reading:
         if not message and not self._has_text:  # some send it all again with the last chunk
             message = choice.get("message")
         if not isinstance(message, dict):
-            return ""
+            message = {"content": choice.get("text")}  # as in the older kind of completions
         for name in THOUGHTS:
             if name in message and isinstance(message[name], str):
                 self.thought_chars += len(message[name])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATH = "/chat/completions"
 # After the finish reason there is only the usage to come; some services then end no stream.
-LAST_FRAMES_SECONDS = 3
+LAST_FRAMES_SECONDS = 5
 # After its end a response is read on for a moment, so that its connection can be used again.
 DRAIN_SECONDS = 0.1
 
@@ -65,7 +65,7 @@ class Call:
         return logger.bind(provider=self.provider.name, model=self.provider.model)
 
 
-async def make(call: Call, body: dict[str, Any]) -> Completion:
+async def make_call(call: Call, body: dict[str, Any]) -> Completion:
     """Ask once. Raises ModelError; `call.spending` is added to in any case."""
     begin = time.monotonic()
     reading = Reading(call.provider)

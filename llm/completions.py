@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from llm import call, dialects
-from llm.call import Call, Completion
+from llm import dialects
+from llm.call import Call, Completion, make_call
 from llm.clients import close_clients
 from llm.deltas import DeltaBuffer
 from llm.errors import (
@@ -56,9 +56,9 @@ async def complete(
     asked = providers() if asked is None else asked
     error: ModelError = ModelMisconfigured("no model is configured")
     for place, provider in enumerate(asked, start=1):
-        question = Call(provider, prompt, buffer, on_delta is not None, spending, deadline)
+        call = Call(provider, prompt, buffer, on_delta is not None, spending, deadline)
         try:
-            return await _ask_with_retries(question, is_last=place == len(asked))
+            return await _ask_with_retries(call, is_last=place == len(asked))
         except ContextTooLong:
             raise
         except ModelError as failure:
@@ -68,27 +68,27 @@ async def complete(
     raise error
 
 
-async def _ask_with_retries(question: Call, is_last: bool) -> Completion:
+async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
     """Ask one provider, again after a transient failure.
 
     With someone else left to ask, a service has half of the time to show any life.
     """
     now = asyncio.get_running_loop().time()
-    half = (now + question.deadline) / 2
+    half = (now + call.deadline) / 2
     try:
-        async with asyncio.timeout_at(question.deadline if is_last else half) as limit:
-            question.limit = None if is_last else limit
+        async with asyncio.timeout_at(call.deadline if is_last else half) as limit:
+            call.limit = None if is_last else limit
             for attempt in range(1, TRIES + 1):
                 try:
-                    return await _ask(question)
+                    return await _ask(call)
                 except ModelError as failure:
                     pause = _pause(attempt, failure)
-                    if pause is None or question.buffer.has_begun:
+                    if pause is None or call.buffer.has_begun:
                         raise
                 await asyncio.sleep(pause)
     except TimeoutError as error:
-        question.line.error("Model call failed: its time is up")
-        raise ModelTimeout(f"{question.provider.name} did not answer in time") from error
+        call.line.error("Model call failed: its time is up")
+        raise ModelTimeout(f"{call.provider.name} did not answer in time") from error
     raise AssertionError("unreachable")  # pragma: no cover
 
 
@@ -103,16 +103,16 @@ def _pause(attempt: int, failure: ModelError) -> float | None:
     return pause
 
 
-async def _ask(question: Call) -> Completion:
+async def _ask(call: Call) -> Completion:
     """One try, in the way in which the service wants to be asked, as far as it says so."""
-    provider, dialect = question.provider, dialects.known(question.provider)
+    provider, dialect = call.provider, dialects.known(call.provider)
     for _ in range(MOST_ADAPTATIONS):
-        body = dialect.body(provider, question.prompt, question.streaming)
+        body = dialect.body(provider, call.prompt, call.streaming)
         try:
-            completion = await call.make(question, body)
+            completion = await make_call(call, body)
         except ModelError as error:
             other = dialects.adapted(dialect, error.refusal, body) if error.refusal else None
-            if other is None or question.buffer.has_begun:
+            if other is None or call.buffer.has_begun:
                 raise
             dialect = other
         else:

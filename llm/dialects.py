@@ -3,7 +3,6 @@
 What is learned of a provider is remembered for as long as this process lives.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,11 +89,11 @@ def adapted(dialect: Dialect, refusal: Refusal, body: dict[str, Any]) -> Dialect
     """How to ask instead, after `body` was refused; None where that is not about how we ask."""
     if refusal.status in (401, 402, 403, 408, 409, 413, 429, 503):
         return None
-    for limit in OUTPUT_LIMITS:
-        if limit in body and _names(refusal, limit) and not _is_about_the_prompt(refusal):
-            return _with_another_limit(dialect, refusal, limit, body[limit])
-    if "stream_options" in body and _names(refusal, "stream_options"):
-        return dialect.without("stream_options")
+    name = _refused_parameter(refusal, body)
+    if name in OUTPUT_LIMITS and not _is_about_the_prompt(refusal):
+        return _with_another_limit(dialect, refusal, name, body[name])
+    if name == "stream_options":
+        return dialect.without(name)
     if "stream" in body and wordings.REFUSES_STREAM.search(refusal.text):
         return dialect.without("stream")
     if "system" not in dialect.refused and wordings.REFUSES_SYSTEM.search(refusal.text):
@@ -102,19 +101,19 @@ def adapted(dialect: Dialect, refusal: Refusal, body: dict[str, Any]) -> Dialect
     return None
 
 
-def _names(refusal: Refusal, parameter: str) -> bool:
-    return re.search(rf"(?<![a-z_]){parameter}(?![a-z_])", refusal.text) is not None
+def _refused_parameter(refusal: Refusal, body: dict[str, Any]) -> str | None:
+    """Which of ours is named first; there may be a list of what is known after it."""
+    names = wordings.PARAMETERS.findall(refusal.text)
+    return next((name for name in names if name in body), None)
 
 
 def _is_about_the_prompt(refusal: Refusal) -> bool:
-    return bool(
-        wordings.CONTEXT_TOO_LONG.search(refusal.text)
-        and wordings.OF_THE_PROMPT.search(refusal.text)
-    )
+    is_too_long = wordings.CONTEXT_TOO_LONG.search(refusal.text)
+    return bool(is_too_long and wordings.OF_THE_PROMPT.search(refusal.text))
 
 
 def _with_another_limit(dialect: Dialect, refusal: Refusal, limit: str, sent: int) -> Dialect:
-    """A smaller one, if the service says which is the largest, or else by its other name."""
+    """A smaller one, if the service names the largest, or else by its other name."""
     if (found := wordings.LARGEST.search(refusal.text)) and 0 < int(found[1]) < sent:
         return replace(dialect, most_output_tokens=int(found[1]))
     return dialect.without(limit)

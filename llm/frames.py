@@ -16,6 +16,7 @@ LONGEST_LINE = 2**20
 MOST_LINES = 100_000
 LINES_PER_TOKEN = 8
 DONE = b"[DONE]"
+DECODER = json.JSONDecoder()
 
 
 class Frames:
@@ -87,7 +88,7 @@ class Frames:
         if value.startswith(DONE):
             self.is_done = True
             return []
-        found = _parsed(value)
+        found = _parsed(value.removeprefix(b"data:"))  # which some proxies put before their own
         if found is None or self._broken:
             self._broken.append(value)
         if found is None:
@@ -113,8 +114,24 @@ class Frames:
 
 
 def _parsed(value: bytes) -> object | None:
-    """JSON as Python; None for what is none, or is nothing."""
+    """JSON as Python, several documents as a list; None for what is none, or is nothing."""
+    text = str(value, "utf-8", "replace")
     try:
-        return json.loads(str(value, "utf-8", "replace"))  # type: ignore[no-any-return]
+        return json.loads(text)  # type: ignore[no-any-return]
+    except json.JSONDecodeError as error:
+        return _documents(text) if error.msg == "Extra data" else None
     except (ValueError, RecursionError):
         return None
+
+
+def _documents(text: str) -> list[object] | None:
+    """JSON documents, one right after the other."""
+    found, place = [], 0
+    try:
+        while place < len(text):
+            document, place = DECODER.raw_decode(text, place)
+            found.append(document)
+            place += len(text[place:]) - len(text[place:].lstrip())
+    except (ValueError, RecursionError):
+        return None
+    return found

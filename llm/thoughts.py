@@ -17,8 +17,10 @@ TAGS = {
     "<seed:think>": "</seed:think>",
     "[think]": "[/think]",
     "◁think▷": "◁/think▷",
+    "<|start_thinking|>": "<|end_thinking|>",
+    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
 }
-LONGEST = max(map(len, TAGS.values()))
+LONGEST = max(map(len, [*TAGS, *TAGS.values()]))
 BEGINNINGS = {tag[0] for tag in TAGS}
 ENDINGS = re.compile("[>\\]▷]")
 CLOSING = re.compile("|".join(map(re.escape, TAGS.values())), re.IGNORECASE)

@@ -76,9 +76,10 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _proxy(self, url: httpx2.URL) -> str | None:
         """By the usual variables of the environment: HTTPS_PROXY, NO_PROXY and so on."""
-        if not self._proxies or proxy_bypass(url.host):
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not proxy or proxy_bypass(url.host):
             return None
-        return self._proxies.get(url.scheme, self._proxies.get("all"))
+        return proxy if "://" in proxy else f"http://{proxy}"
 
     async def aclose(self) -> None:
         if self._session:

@@ -27,7 +27,9 @@ CONTEXT_TOO_LONG = _any_of(
     r"max(?:imum)? (?:number of )?(?:(?:prompt|input) )?tokens\b",
     r"model_max_prompt_tokens_exceeded|string_above_max_length",
     r"\b(?:prompts?|inputs?|messages?|conversation|text|request)\b[^.]{0,40}\btoo (?:long|large)",
-    r"\b(?:prompt|input|request|conversation)\b[^.]{0,20} exceeds? max",
+    r"\b(?:prompt|input)s?\b[^.]{0,60}\b(?:longer|larger|bigger|exceeds?|exceeded)\b",
+    r"\b(?:request|conversation)\b[^.]{0,20} exceeds? (?:the |its )?max",
+    r"at most \d+ (?:characters|(?:input |prompt )?tokens)|string_too_long",
     r"\btokens?\b\)?[^.]{0,40}\b(?:exceed|is greater|longer than)",
     r"\bexceed[^.]{0,40}\btokens?\b",
     r"exceed[^.]{0,30}token[ _]limit|token[ _]limit[^.]{0,20}(?:exceed|reached)",
@@ -37,7 +39,7 @@ CONTEXT_TOO_LONG = _any_of(
     r"conversation (?:length exceeded|has reached)|reached its conversation limit",
     r"reduce (?:the |your )?(?:length|size|input|prompt|messages?|number of tokens)",
     r"shorten (?:the |your )?(?:prompt|input|messages?)",
-    r"超长|过长|上下文|长度超|超过最大长度|超出.{0,8}长度|长度限制|token数量超",
+    r"超长|过长|上下文|长度超|超过最大长度|超出.{0,8}(?:长度|限制)|长度限制|token数量超",
 )
 # "max_tokens" stands also in what services say of a prompt that leaves no room for an answer.
 OF_THE_PROMPT = _any_of(r"\b(?:prompt|input|inputs|messages|requested)\b")
@@ -76,8 +78,8 @@ BAD_KEY = _any_of(
     r"\b(?:invalid|incorrect|wrong|missing|expired|no|bad|malformed|valid)\b[^.]{0,24}"
     r"(?:api[ _-]?key|apikey|subscription key|credential|bearer|(?:access|auth\w*) token)",
     r"invalid[ _](?:authentication|authorization|token|bearer|api_?key)|provide an api key",
-    r"authenticat\w+[ _]?(?:error|fail)|not authenticated|login fail",
-    r"unauthori[sz]ed|unauthenticated|not authori[sz]ed|access[ _]denied|permission[ _]denied",
+    r"authenticat|login fail|bad credentials|security token|token[^.]{0,20}expired",
+    r"unauthori[sz]ed|not authori[sz]ed|access[ _]denied|permission[ _]denied",
     r"\bforbidden\b",
     r"身份验证|鉴权|令牌|密钥|token ?非法|未授权",
 )
@@ -88,6 +90,7 @@ UNKNOWN_MODEL = _any_of(
     r"(?:unknown|no such|invalid|unsupported|nonexistent|incorrect) model\b",
     r"not a (?:chat|valid) model|could not find.{0,40}model|access to.{0,12} model|model code",
     r"deployment ?not ?found|deployment.{0,60}does not exist|no endpoints found",
+    r"no models? (?:is |are )?loaded|failed to load model",
     r"模型不存在|不存在.{0,6}模型",
 )
 # Of a server that is in trouble, words count less: it says "not available" of a model at times.
@@ -98,6 +101,7 @@ SURELY_A_SETTING = _any_of(
 BAD_REQUEST = _any_of(r"invalid_?request|bad_?request|invalid_?(?:argument|param)")
 
 # It is to be asked otherwise --------------------------------------------------------------------
+PARAMETERS = _any_of(r"(?<![a-z_])(?:max_tokens|max_completion_tokens|stream_options)(?![a-z_])")
 REFUSES_STREAM = _any_of(
     r"\bparam stream\b",
     r"\bstream(?:ing)?\b(?!_)[^.]{0,60}(?:not (?:\w+ )?(?:support|allow|enabl|avail)|unsupported"

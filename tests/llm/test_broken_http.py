@@ -11,7 +11,7 @@ import pytest
 from llm.errors import ModelUnavailable
 from tests.helpers.scripted_model import Reply, chunk, frames
 
-OK = b"HTTP/1.1 200 OK\r\n"
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"
 CHUNKED = OK + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
 ANSWER = json.dumps(Reply("Hello.").completion("scripted")).encode()

@@ -236,7 +236,7 @@ def test_a_retry_after_of_any_kind_is_understood_or_left(model, complete, settin
         assert 1 <= refused.value.retry_after <= 3600
 
 
-def told(body=None, message="Slow down.", status=429, **headers):
+def rate_limited(body=None, message="Slow down.", status=429, **headers):
     error = {"message": message, "code": "rate_limit_exceeded"} | (body or {})
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status=status, body=json.dumps({"error": error}).encode(), headers=named)
@@ -245,24 +245,24 @@ def told(body=None, message="Slow down.", status=429, **headers):
 @pytest.mark.parametrize(
     ("reply", "seconds"),
     [
-        (told(retry_after="17"), 17),
-        (told(retry_after="17.2"), 18),
-        (told(retry_after_ms="16500"), 17),
-        (told(retry_after="40", retry_after_ms="16500"), 17),
-        (told(body={"details": [{"@type": "RetryInfo", "retryDelay": "39s"}]}), 39),
-        (told(body={"details": [{"retryDelay": "38.6s"}]}), 39),
-        (told(message="Please try again in 20s."), 20),
-        (told(message="Please try again in 7.66s. Visit us."), 8),
-        (told(message="Please retry in 1m2.5s."), 63),
-        (told(message="Please retry in 39.114s"), 40),
-        (told(message="Limit reached, try again in 6m0s"), 360),
-        (told(message="Please retry after 20 seconds."), 20),
-        (told(message="Please wait 25 seconds before you ask again"), 25),
-        (told(message="Try again in 2 minutes"), 120),
-        (told(message="Rate limit: try again in 1h2m3s"), 3600),
-        (told(message="The limit resets in 90 sec"), 90),
-        (told(body={"retry_after": 33}), 33),
-        (told(), 10),
+        (rate_limited(retry_after="17"), 17),
+        (rate_limited(retry_after="17.2"), 18),
+        (rate_limited(retry_after_ms="16500"), 17),
+        (rate_limited(retry_after="40", retry_after_ms="16500"), 17),
+        (rate_limited(body={"details": [{"@type": "RetryInfo", "retryDelay": "39s"}]}), 39),
+        (rate_limited(body={"details": [{"retryDelay": "38.6s"}]}), 39),
+        (rate_limited(message="Please try again in 20s."), 20),
+        (rate_limited(message="Please try again in 7.66s. Visit us."), 8),
+        (rate_limited(message="Please retry in 1m2.5s."), 63),
+        (rate_limited(message="Please retry in 39.114s"), 40),
+        (rate_limited(message="Limit reached, try again in 6m0s"), 360),
+        (rate_limited(message="Please retry after 20 seconds."), 20),
+        (rate_limited(message="Please wait 25 seconds before you ask again"), 25),
+        (rate_limited(message="Try again in 2 minutes"), 120),
+        (rate_limited(message="Rate limit: try again in 1h2m3s"), 3600),
+        (rate_limited(message="The limit resets in 90 sec"), 90),
+        (rate_limited(body={"retry_after": 33}), 33),
+        (rate_limited(), 10),
     ],
 )
 def test_a_delay_is_heeded_wherever_it_stands(model, ask, reply, seconds):
@@ -276,7 +276,8 @@ def test_a_delay_is_heeded_wherever_it_stands(model, ask, reply, seconds):
 
 
 @pytest.mark.parametrize(
-    "reply", [told(message="Please try again in 950ms."), told(retry_after_ms="400")]
+    "reply",
+    [rate_limited(message="Please try again in 950ms."), rate_limited(retry_after_ms="400")],
 )
 def test_a_short_delay_is_waited_for(model, ask, reply):
     model.says(reply, "There you are.")
@@ -429,6 +430,31 @@ def test_azures_key_goes_into_its_own_header_too(model, ask, settings):
     ask()
 
     assert model.headers[0]["api-key"] == "sk-tests-only-0123456789"
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(second, model, settings, monkeypatch):
+    monkeypatch.setenv("http_proxy", second.base_url.removeprefix("http://").removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    settings.OPENAI_BASE_URL = "http://model.example/v1"
+
+    assert asked_once().text == "A scripted answer."
+    assert second.paths == ["http://model.example/v1/chat/completions"]
+
+    settings.OPENAI_BASE_URL = model.base_url
+    asked_once()
+    assert len(model.requests) == 1
+
+
+def asked_once():
+    """By a client of its own."""
+
+    async def asked():
+        try:
+            return await completions.complete(PROMPT)
+        finally:
+            await completions.close_clients()
+
+    return asyncio.run(asked())
 
 
 @pytest.mark.parametrize("key", ["sk-\nX-Injected: 1", "schlüssel-日本", "key\0"])

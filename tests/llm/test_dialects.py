@@ -69,6 +69,7 @@ MAX_TOKENS = {
     "a server's crash": error(
         "create() got an unexpected keyword argument 'max_tokens'", status=500
     ),
+    "the other way round": error("Use 'max_completion_tokens' instead of 'max_tokens'."),
     "within a 200": Reply(body=b'{"error": {"message": "max_tokens is not supported"}}'),
 }
 
@@ -161,6 +162,10 @@ def test_a_limit_that_is_too_large_is_lowered(model, ask, message, most):
     [
         error("Unknown parameter: 'stream_options'. (request id: 2024)"),
         error("stream_options is not supported"),
+        error(
+            "Failed to deserialize the JSON body: unknown field `stream_options`, expected one of "
+            "`model`, `messages`, `max_tokens`, `stream`"
+        ),
         Reply(
             status=422,
             body=b'{"message": {"detail": [{"type": "extra_forbidden", "loc": ["body", '

@@ -216,6 +216,20 @@ TOO_LONG = {
     ),
     "Ollama": (400, "prompt too long; exceeded max context length by 500 tokens", "api_error"),
     "Ollama, older": (500, "input length exceeds the context length", "api_error"),
+    "Cloudflare": (
+        400,
+        "AiError: The estimated number of input and maximum output tokens (9000) exceeded this "
+        "model context window limit (8000).",
+        "5021",
+    ),
+    "watsonx": (
+        400,
+        "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model",
+        "invalid_input_argument",
+    ),
+    "Databricks": (400, "Prompt length exceeds the max model len", "BAD_REQUEST"),
+    "pydantic": (422, "String should have at most 20000 characters", "string_too_long"),
+    "in Chinese": (400, "输入内容超出模型限制", None),
     "nginx": (413, "Request Entity Too Large", None),
 }
 
@@ -237,6 +251,9 @@ MISCONFIGURED = {
     "GLM, within a 400": (400, "Authorization Token非法", "1002"),
     "DashScope": (401, "Incorrect API key provided.", "invalid_api_key"),
     "Cloudflare": (403, "Forbidden", None),
+    "OpenRouter": (401, "No auth credentials found", None),
+    "Bedrock": (400, "The security token included in the request is expired", None),
+    "LM Studio, model": (400, "No models loaded. Please load a model.", None),
     "LiteLLM": (400, "Authentication Error, Invalid proxy server token passed", "auth_error"),
     # The model's name
     "OpenAI, model": (404, "The model `gpt-9` does not exist", "model_not_found"),

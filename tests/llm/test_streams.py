@@ -107,6 +107,19 @@ def test_one_event_may_be_spread_over_lines(model, stream):
     assert stream().text == "Hello."
 
 
+def test_one_line_may_hold_several_chunks(model, stream):
+    line = " ".join(map(json.dumps, HELLO[:2]))
+    model.says(frames(f"data: {line}", f"data: {line}{{broken", HELLO[2]))
+
+    assert stream().text == "Hello."
+
+
+def test_a_proxy_may_name_data_twice(model, stream):
+    model.says(frames(*(f"data: data: {json.dumps(each)}" for each in HELLO)))
+
+    assert stream().text == "Hello."
+
+
 def test_data_may_lack_its_name(model, stream):
     model.says(frames(*map(json.dumps, HELLO)))
 
@@ -259,6 +272,13 @@ def test_a_whole_message_with_the_last_chunk_is_not_said_twice(model, stream):
 )  # fmt: skip
 def test_content_may_come_in_parts(model, ask, content):
     model.says(Reply(message={"content": content}, chunks=({"content": content},)))
+
+    assert ask().text == "Hello."
+
+
+def test_text_may_stand_where_older_completions_have_it(model, ask):
+    choices = [{"index": 0, "text": "Hello.", "finish_reason": "stop"}]
+    model.says(frames({"choices": choices}))
 
     assert ask().text == "Hello."
 
