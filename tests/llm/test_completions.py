@@ -289,7 +289,7 @@ def test_a_short_delay_is_waited_for(model, ask, reply):
 
 # Time -----------------------------------------------------------------------------------------
 def test_the_second_service_is_asked_in_time_when_the_first_hangs(model, ask, fallback, settings):
-    settings.LLM_TIMEOUT_SECONDS = 2
+    settings.LLM_TIMEOUT_SECONDS = 6  # half of it for each, also on a busy machine
     model.says(Reply(hold=True))
     begin = time.monotonic()
 
@@ -297,7 +297,7 @@ def test_the_second_service_is_asked_in_time_when_the_first_hangs(model, ask, fa
 
     assert completion.text == "A scripted answer."
     assert len(fallback.requests) == 1
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 6
 
 
 @pytest.mark.parametrize(
