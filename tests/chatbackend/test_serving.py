@@ -109,6 +109,7 @@ def test_an_ipv6_host_is_listened_on_and_shown_as_an_address(environment, tmp_pa
     finally:
         process.terminate()
         process.wait(30)
+        log.close()
 
     assert health.json() == {"status": "healthy"}
 
@@ -149,5 +150,6 @@ def test_nothing_but_shared_memory_need_be_writable(environment, tmp_path):
     finally:
         process.terminate()
         process.wait(30)
+        log.close()
 
     assert health.status_code == 200
