@@ -12,7 +12,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
-from aiohttp.http_exceptions import HttpProcessingError
 from django.conf import settings
 
 type Unpack = Callable[[bytes], Iterable[bytes]]
@@ -27,7 +26,7 @@ LONGEST_REFUSAL = 64 * 2**10
 PIECE = 32 * 2**10  # that is handed on at once
 
 # Whatever is not HTTP surfaces as one of these, depending on where aiohttp meets it.
-FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, ValueError)
+FAILURES = (aiohttp.ClientError, OSError, ValueError)
 
 
 class Transport(httpx2.AsyncBaseTransport):

@@ -3,6 +3,7 @@
 import gzip
 import resource
 import zlib
+from contextlib import suppress
 from functools import cache
 from itertools import repeat
 
@@ -70,6 +71,17 @@ def test_a_flood_is_read_up_to_a_limit(model, ask, asked, flood):
         assert len(completion.text) <= answers.LONGEST_TEXT
 
 
+@pytest.mark.parametrize("name", ["JSON without end", "a string without end"])
+def test_an_answer_in_one_piece_is_read_up_to_a_lower_limit(model, complete, name):
+    FLOODS[name].taken = 0
+    model.says(Reply(pieces=FLOODS[name]))
+
+    with suppress(ModelUnavailable):
+        complete()
+
+    assert FLOODS[name].taken < transport.LONGEST_BODY
+
+
 @pytest.mark.parametrize(
     "name",
     ["text", "small deltas", "a string without end", "a delta without end"],
@@ -135,9 +147,12 @@ def test_a_bomb_is_unpacked_up_to_the_limit(model, ask, encoding, wbits, payload
 def test_a_bomb_within_a_bomb_is_bounded(model, ask):
     packed = gzip.compress(b"".join(bomb(31)))
     model.says(Reply(body=packed, headers={"Content-Encoding": "gzip, gzip"}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     with pytest.raises(ModelUnavailable):
         ask()
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, br", "nonsense"])

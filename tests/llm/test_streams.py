@@ -290,15 +290,14 @@ def test_a_refusal_is_an_answer(model, ask):
 
 
 def test_half_of_a_pair_waits_for_the_other(model, stream, asked):
-    model.says(
-        frames(
-            'data: {"choices": [{"delta": {"content": "\\ud83e"}}]}',
-            'data: {"choices": [{"delta": {"content": "\\udd16!"}}]}',
-            HELLO[2],
-        )
-    )
+    halves = [
+        f'data: {{"choices": [{{"delta": {{"content": "{half}"}}}}]}}\n\n'.encode()
+        for half in ("\\ud83e", "\\udd16!")
+    ]
+    model.says(Reply(pieces=[*halves, b"data: [DONE]\n\n"], gap=0.05))
 
     assert stream().text == asked.text == "🤖!"
+    assert asked.deltas == ["🤖!"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from llm.errors import ModelUnavailable
-from llm.thoughts import TAGS
+from llm.thoughts import TAGS, ThoughtFilter
 from tests.helpers.scripted_model import Reply, chunk, frames
 
 ANSWER = "A node is a process."
@@ -28,10 +28,29 @@ def test_a_thought_at_the_start_is_left_out(model, ask, text):
     assert ask().text == ANSWER
 
 
+def cut(text, size):
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def filtered(text, size, is_patient):
+    """What a filter makes of a text that comes in pieces, and what it has to take back."""
+    passed = []
+    thoughts = ThoughtFilter(passed.clear, is_patient)
+    for piece in cut(text, size):
+        passed += [thoughts.add(piece)]
+    return "".join([*passed, thoughts.finish()])
+
+
+@pytest.mark.parametrize("is_patient", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
 @pytest.mark.parametrize("text", THOUGHTS.values(), ids=THOUGHTS)
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-def test_a_thought_may_be_cut_anywhere_into_chunks(model, stream, asked, text, size):
-    model.says(Reply(chunks=tuple(text[at : at + size] for at in range(0, len(text), size))))
+def test_a_thought_may_be_cut_anywhere(text, size, is_patient):
+    assert filtered(text, size, is_patient) == ANSWER
+
+
+def test_a_thought_may_come_in_chunks(model, stream, asked):
+    chunks = ("<th", "ink>Hm, a", " node.</", "think", ">\n\n", "A node", " is a process.")
+    model.says(Reply(chunks=chunks, gap=0.02))
 
     assert stream().text == asked.text == ANSWER
 
@@ -59,11 +78,16 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("is_patient", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_text_that_only_looks_so_is_left_alone(model, ask, text, size):
-    chunks = tuple(text[at : at + size] for at in range(0, len(text), size))
-    model.says(Reply(text, chunks=chunks))
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_that_only_looks_so_is_left_alone_in_pieces(text, size, is_patient):
+    assert filtered(text, size, is_patient) == text
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_that_only_looks_so_is_left_alone(model, ask, text):
+    model.says(text)
 
     assert ask().text == text
 
@@ -106,11 +130,17 @@ def test_a_lone_closing_tag_ends_a_thought(model, complete, text):
     assert complete().text == ANSWER
 
 
-@pytest.mark.parametrize("size", [1, 4, 30, 1000])
-def test_what_a_reader_has_seen_of_a_thought_is_at_least_not_kept(model, stream, asked, size):
+@pytest.mark.parametrize("size", [1, 2, 4, 30, 1000])
+@pytest.mark.parametrize("is_patient", [False, True])
+def test_a_lone_closing_tag_may_be_cut_anywhere(size, is_patient):
+    assert filtered(UNOPENED, size, is_patient) == ANSWER
+
+
+def test_what_a_reader_has_seen_of_a_thought_is_at_least_not_kept(model, stream, asked):
     """Who has not seen a service think so yet cannot know it before the tag comes."""
-    chunks = tuple(UNOPENED[at : at + size] for at in range(0, len(UNOPENED), size))
-    model.says(Reply(chunks=chunks))
+    model.says(
+        Reply(chunks=("Okay, ", "hm.\n</th", "ink>\n\n", "A node", " is a process."), gap=0.02)
+    )
 
     assert stream().text == asked.text == ANSWER
 
@@ -121,7 +151,8 @@ def test_a_service_that_was_seen_to_think_so_is_waited_for(model, stream, asked,
     request.getfixturevalue(first)()
     asked.deltas = deltas = []  # a later discarding would not hide what was passed on
 
-    model.says(Reply(chunks=("Hm. ", "Well.", "</thi", "nk>", "A node", " is a process.")))
+    chunks = ("Hm. ", "Well.", "</thi", "nk>", "A node", " is a process.")
+    model.says(Reply(chunks=chunks, gap=0.02))
     completion = stream()
 
     assert completion.text == ANSWER
