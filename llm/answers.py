@@ -15,6 +15,7 @@ from llm.spending import Usage, read_usage
 
 LONGEST_JSON = 4 * 2**20
 LONGEST_TEXT = 200_000
+LONGEST_START = 1000
 CHARS_PER_TOKEN = 16  # on average at most, in any language
 FINISH_REASONS = {
     "stop": "stop",
@@ -48,9 +49,11 @@ class Reading:
         self.is_cut = False  # there is more than anyone should send
         self._provider = provider
         self._longest_text = max(LONGEST_TEXT, CHARS_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS)
+        self._start = b""  # as far as it does not show yet what it is
         self._json: list[bytes] | None = None  # the pieces of an answer in one piece
         self._json_size = 0
         self._frames: Frames | None = None
+        self._has_chunks = False
         self._has_text = False
         self._odd: dict[str, Any] = {}  # the last chunk without a choice
         self._error: ModelError | None = None
@@ -65,12 +68,13 @@ class Reading:
     # Bytes ----------------------------------------------------------------------------------
     def feed(self, data: bytes) -> str:
         if self._json is None and self._frames is None:
-            data = data.removeprefix(codecs.BOM_UTF8).lstrip()
-            if not data:
+            self._start += data.lstrip() if not self._start else data
+            if codecs.BOM_UTF8.startswith(self._start):
                 return ""
+            data = self._start.removeprefix(codecs.BOM_UTF8).lstrip()
             if data.startswith((b"{", b"[")):
                 self._json = []
-            else:
+            elif data:
                 self._frames = Frames()
         if self._frames is not None:
             return self._feed_frames(self._frames, data)
@@ -135,7 +139,7 @@ class Reading:
         frames = Frames()
         text = self._take_all(frames.feed(data) + frames.finish())
         if not (self.chars or self.finish_reason):
-            raise ModelUnavailable("the answer is not JSON")
+            raise self.instead("the answer is not JSON")
         return text
 
     def instead(self, reason: str) -> ModelError:
@@ -144,18 +148,24 @@ class Reading:
             error = refusals.in_answer(self._odd, self._provider)
             if str(error) != error.code:
                 return error
+        elif not self._has_chunks:
+            start = str(self._start[:LONGEST_START], "utf-8", "replace")
+            reason = f"{reason}: {refusals.first_words(start, self._provider)}"
         return ModelUnavailable(reason)
 
     def _salvage(self, data: bytes) -> str:
         """The text in the beginning of an answer that was too long to be read whole."""
         self.is_cut = True
         found = CONTENT.search(data)
-        text = str(found[1], "utf-8", "ignore") if found else ""
+        if not found:
+            return ""
+        text = str(found[1], "utf-8", "ignore")
         return self._bounded(json.loads(f'"{text}"', strict=False))
 
     # Chunks ---------------------------------------------------------------------------------
     def take(self, chunk: dict[str, Any]) -> str:
         """The text of a chunk, or of a whole completion."""
+        self._has_chunks = True
         choices = chunk.get("choices")
         choice: dict[str, Any] = {}
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
@@ -204,7 +214,7 @@ class Reading:
 
 
 # The first "content" of an answer, as far as it came, without half an escape.
-CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*+)')
+CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*+)')
 
 
 def _joined(content: object) -> str:

@@ -53,6 +53,11 @@ class Call:
     deadline: float
     limit: asyncio.Timeout | None = None  # until the service shows life
 
+    def wait_for_life(self, limit: asyncio.Timeout, until: float) -> None:
+        """A service that sends nothing at all is not waited for until the deadline."""
+        limit.reschedule(until)
+        self.limit = limit
+
     def show_life(self) -> None:
         """Whoever sends anything, be it a thought or a ping, may go on until the deadline."""
         if self.limit:
@@ -61,7 +66,7 @@ class Call:
 
     @property
     def line(self) -> "Logger":
-        """The log, with who is asked."""
+        """A line of the log, with who is asked."""
         return logger.bind(provider=self.provider.name, model=self.provider.model)
 
 

@@ -76,9 +76,10 @@ async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
     now = asyncio.get_running_loop().time()
     half = (now + call.deadline) / 2
     try:
-        async with asyncio.timeout_at(call.deadline if is_last else half) as limit:
-            call.limit = None if is_last else limit
+        async with asyncio.timeout_at(call.deadline) as limit:
             for attempt in range(1, TRIES + 1):
+                if not is_last:
+                    call.wait_for_life(limit, half)
                 try:
                     return await _ask(call)
                 except ModelError as failure:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from llm.thoughts import ThoughtFilter
+from llm.thoughts import MOST_BLANKS, ThoughtFilter
 
 
 class DeltaBuffer:
@@ -47,7 +47,7 @@ class DeltaBuffer:
         self._held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         text = without_unstorable(text.removesuffix(self._held))
         if not self._deltas and not text.strip():
-            self._held = text + self._held
+            self._held = (text + self._held)[-MOST_BLANKS:]
         elif text:
             self._deltas.append(text)
             if self._on_delta:

@@ -120,8 +120,8 @@ def _with_another_limit(dialect: Dialect, refusal: Refusal, limit: str, sent: in
 
 
 def _without_system(prompt: Prompt) -> Prompt:
-    """What the system says, at the beginning of the first message of a user."""
-    rules = [each["content"] for each in prompt if each["role"] == "system"]
+    """The system's messages at the beginning of the first one of a user."""
+    system = [each["content"] for each in prompt if each["role"] == "system"]
     others = [each for each in prompt if each["role"] != "system"]
-    first, *rest = others
-    return [first | {"content": "\n\n".join([*rules, first["content"]])}, *rest]
+    first, *rest = others or [{"role": "user", "content": ""}]
+    return [first | {"content": "\n\n".join([*system, first["content"]])}, *rest]

@@ -1,4 +1,4 @@
-"""Why a service gave no answer: one reading and one table for what all services say.
+"""Why a service gave no answer: one reading and one table for the errors of all services.
 
 They agree on little: the error is an object, a list, a string or JSON within a string; under
 `error`, `detail`, `message`, `errors` or `metadata.raw`; with a status of 4xx, 5xx or 200, as a
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 
 import httpx2
 
@@ -29,8 +30,10 @@ from llm.providers import Provider
 from llm.spending import read_usage
 
 LONGEST_TEXT = 8000  # of an error, that is searched
+LONGEST_MESSAGE = 1000
 LONGEST_SENTENCE = 200
 DEEPEST = 8
+MOST_LEAVES = 200
 RETRY_AFTER_SECONDS = 10
 LONGEST_RETRY_SECONDS = 3600
 
@@ -47,13 +50,19 @@ ECHO_NAMES = {"input", "ctx", "messages", "prompt", "content"}
 def of_response(response: httpx2.Response, provider: Provider) -> ModelError:
     """The error for a response that is no success."""
     if response.is_redirect:
-        host = httpx2.URL(response.headers.get("location", "")).host or "another path"
-        return ModelMisconfigured(f"{response.status_code}: it redirects to {host}")
+        return ModelMisconfigured(f"{response.status_code}: it redirects to {_host(response)}")
     body: object = response.text
     with suppress(ValueError, RecursionError):
         body = json.loads(response.text)
     refusal = read(body, provider, response.status_code, response.headers)
     return error_for(refusal)
+
+
+def _host(response: httpx2.Response) -> str:
+    try:
+        return httpx2.URL(response.headers.get("location", "")).host or "another path"
+    except httpx2.InvalidURL:
+        return "no address"
 
 
 def in_answer(body: object, provider: Provider) -> ModelError:
@@ -64,19 +73,21 @@ def in_answer(body: object, provider: Provider) -> ModelError:
 def read(
     body: object, provider: Provider, status: int = 0, headers: Mapping[str, str] | None = None
 ) -> Refusal:
-    said = list(_said(body))
-    text = " ".join(f"{name} {value}" for name, value in said)[:LONGEST_TEXT].lower()
+    """What a service says, taken out of the body of a response or of an event."""
+    leaves = list(islice(_leaves(body), MOST_LEAVES))
+    text = " ".join(f"{name} {value[:LONGEST_TEXT]}" for name, value in leaves)
+    text = text[:LONGEST_TEXT].lower()
     return Refusal(
-        status=status or _status(said),
-        code=_scrubbed(_code(said), provider)[:60],
-        sentence=_sentence(said, provider),
+        status=status or _status(leaves),
+        code=_scrubbed(_code(leaves), provider)[:60],
+        sentence=_sentence(leaves, provider),
         text=text,
         retry_after=_retry_after(headers or {}, text),
         usage=read_usage(body.get("usage")) if isinstance(body, dict) else None,
     )
 
 
-def _said(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+def _leaves(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """The words and numbers of an error, each with its name, from the outside in."""
     if depth > DEEPEST or name in ECHO_NAMES:
         return
@@ -84,10 +95,10 @@ def _said(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, 
         value = _loaded(value)
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _said(each, str(key), depth + 1)
+            yield from _leaves(each, str(key), depth + 1)
     elif isinstance(value, list):
         for each in value:
-            yield from _said(each, name, depth + 1)
+            yield from _leaves(each, name, depth + 1)
     elif value not in (None, "", True, False):
         yield name, str(value)
 
@@ -99,30 +110,35 @@ def _loaded(text: str) -> object:
         return text
 
 
-def _status(said: list[tuple[str, str]]) -> int:
-    for name, value in said:
+def _status(leaves: list[tuple[str, str]]) -> int:
+    for name, value in leaves:
         if name in ("code", "status", "status_code") and re.fullmatch("[45][0-9]{2}", value):
             return int(value)
     return 0
 
 
-def _code(said: list[tuple[str, str]]) -> str:
+def _code(leaves: list[tuple[str, str]]) -> str:
     for wanted in CODE_NAMES:
-        for name, value in said:
+        for name, value in leaves:
             if name == wanted and not re.fullmatch("[1-5][0-9]{2}", value):
                 return value
     return ""
 
 
-def _sentence(said: list[tuple[str, str]], provider: Provider) -> str:
+def first_words(text: str, provider: Provider) -> str:
+    """The beginning of a response that is no error, fit for the log."""
+    return _first_sentence(_scrubbed(text, provider))[:LONGEST_SENTENCE]
+
+
+def _sentence(leaves: list[tuple[str, str]], provider: Provider) -> str:
     """The first sentence of each message, of which there may be one within the other."""
-    messages = [value for name, value in said if name in MESSAGE_NAMES or not name]
-    firsts = dict.fromkeys(_first_sentence(_scrubbed(message, provider)) for message in messages)
+    messages = [value for name, value in leaves if name in MESSAGE_NAMES or not name]
+    firsts = dict.fromkeys(_first_sentence(_scrubbed(each, provider)) for each in messages)
     return " ".join(firsts)[:LONGEST_SENTENCE]
 
 
 def _first_sentence(message: str) -> str:
-    plain = re.sub(r"<style.*?</style>|<[^>]*>", " ", message[:LONGEST_TEXT], flags=re.DOTALL)
+    plain = re.sub(r"<style.*?</style>|<[^>]*>", " ", message, flags=re.DOTALL)
     plain = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", plain).strip()
     found = re.match(r".+?[.!?。](?=\s|$)", plain)
     return found[0] if found else plain
@@ -137,6 +153,8 @@ KEYS = re.compile(
 
 
 def _scrubbed(text: str, provider: Provider) -> str:
+    """The beginning of a text, without keys."""
+    text = text[:LONGEST_MESSAGE]
     if len(provider.api_key) > 4:
         text = text.replace(provider.api_key, "…")
     return KEYS.sub("…", text)

@@ -20,6 +20,7 @@ TAGS = {
     "<|start_thinking|>": "<|end_thinking|>",
     "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
 }
+MOST_BLANKS = 1000  # that are kept at the beginning
 LONGEST = max(map(len, [*TAGS, *TAGS.values()]))
 BEGINNINGS = {tag[0] for tag in TAGS}
 ENDINGS = re.compile("[>\\]▷]")
@@ -79,7 +80,7 @@ class ThoughtFilter:
                     self._held, self._closing, self._take = "", closing, self._think
                     return self._think(rest[len(opening) :])
                 if opening.startswith(start):  # so far
-                    self._held = text
+                    self._held = text[-MOST_BLANKS:]
                     return ""
         self._held = ""
         self._take = self._pass if self.chars else self._watch

@@ -34,6 +34,7 @@ def text_frame(size):
     return frames(chunk("x" * size), done=False).body
 
 
+START = b'{"choices":[{"message":{"content":"'
 FLOODS = {
     "text": Counted(text_frame(50_000)),
     "small deltas": Counted(text_frame(1) * 500),
@@ -47,7 +48,9 @@ FLOODS = {
     "an event without end": Counted(b"data: [\n" * 10_000),
     "JSON without end": Counted(b"[" * 100_000),
     "blank space without end": Counted(b" " * 100_000),
-    "a string without end": Counted(b"x" * 100_000, b'{"choices":[{"message":{"content":"'),
+    "a string without end": Counted(b"x" * 100_000, START),
+    "escapes without end": Counted(rb"\ud83e\udd16\n" * 5_000, START),
+    "false escapes without end": Counted(rb"\q" * 50_000, START),
     "a delta without end": Counted(b"y" * 100_000, b'data: {"choices":[{"delta":{"content":"'),
 }
 
@@ -84,7 +87,7 @@ def test_an_answer_in_one_piece_is_read_up_to_a_lower_limit(model, complete, nam
 
 @pytest.mark.parametrize(
     "name",
-    ["text", "small deltas", "a string without end", "a delta without end"],
+    ["text", "small deltas", "a string without end", "escapes without end", "a delta without end"],
 )
 def test_what_came_before_the_limit_is_an_answer_that_was_cut_off(model, ask, name, capfd):
     model.says(Reply(pieces=FLOODS[name]))

@@ -332,6 +332,18 @@ def test_blank_space_before_an_answer_in_one_piece_is_life_too(model, complete, 
     assert fallback.requests == []
 
 
+def test_a_service_that_showed_life_once_is_not_waited_for_when_it_hangs_then(
+    model, stream, fallback, settings
+):
+    settings.LLM_TIMEOUT_SECONDS = 2
+    model.says(frames(chunk(""), {"error": {"message": "overloaded"}}), Reply(hold=True))
+    begin = time.monotonic()
+
+    assert stream().text == "A scripted answer."
+    assert (len(model.requests), len(fallback.requests)) == (2, 1)
+    assert time.monotonic() - begin < 2
+
+
 def test_the_whole_call_is_bounded_retries_included(model, ask, settings, monkeypatch):
     settings.LLM_TIMEOUT_SECONDS = 0.7
     monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.5)

@@ -4,6 +4,7 @@ The sentences are from the services' documentation and source and from reports o
 """
 
 import json
+import time
 
 import pytest
 
@@ -550,6 +551,18 @@ def test_a_redirect_is_not_followed(model, ask, second, status):
     assert "127.0.0.1" in str(refused)
 
 
+@pytest.mark.parametrize(
+    "location",
+    ["", "/elsewhere", "//", "http://[bad", "ftp://x/y", "javascript:alert(1)", "http://"],
+)
+def test_a_redirect_to_nowhere_is_not_followed_either(model, ask, location):
+    model.says(Reply(status=307, headers={"Location": location}))
+
+    asked_in_vain(ask, ModelMisconfigured)
+
+    assert len(model.requests) == 1
+
+
 # What operators get to know ---------------------------------------------------------------------
 def test_the_services_code_and_first_sentence_are_for_the_log(model, complete):
     model.says(refusal(400, "This is\nwrong. And this is\x1b[31m more of it.", "some_code"))
@@ -602,6 +615,28 @@ def asked_in_vain_of_any_kind(ask):
     with pytest.raises(ModelError) as refused:
         ask()
     return refused.value
+
+
+def test_an_error_of_any_size_is_read_in_no_time(model, complete):
+    leaves = {str(number): "sk-" + "x" * 60 for number in range(60_000)}
+    for error in (leaves, "x" * 4_000_000, "<" * 4_000_000, "*" * 4_000_000, [[]] * 1_000_000):
+        model.says(Reply(body=json.dumps({"error": error}).encode()))
+        begin = time.process_time()
+
+        asked_in_vain_of_any_kind(complete)
+
+        assert time.process_time() - begin < 3 * 0.5
+
+
+@pytest.mark.parametrize(
+    "body", ["<html><title>Welcome</title>Log in, please.", "Welcome. Log in."]
+)
+def test_the_beginning_of_what_is_no_answer_is_in_the_log(model, ask, body, capfd):
+    model.says(Reply(body=body.encode()))
+
+    asked_in_vain(ask, ModelUnavailable)
+
+    assert "Welcome" in capfd.readouterr().err
 
 
 def test_the_reason_is_in_the_log(model, complete, capfd):

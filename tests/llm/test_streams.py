@@ -100,6 +100,15 @@ def test_a_byte_order_mark_is_left_out(model, ask):
     assert ask().text == "Hello."
 
 
+@pytest.mark.parametrize(
+    "body", [frames(*HELLO).body, json.dumps(Reply("Hello.").completion("x")).encode()]
+)
+def test_a_byte_order_mark_may_come_in_pieces(model, stream, body):
+    model.says(Reply(pieces=[b" ", b"\xef", b"\xbb", b"\xbf", b"\n", body], gap=0.02))
+
+    assert stream().text == "Hello."
+
+
 def test_one_event_may_be_spread_over_lines(model, stream):
     lines = "\n".join(f"data: {line}" for line in json.dumps(HELLO[0], indent=1).splitlines())
     model.says(frames(lines, *HELLO[1:]))
