@@ -25,8 +25,8 @@ BYTES_PER_TOKEN = 2**10
 LONGEST_REFUSAL = 64 * 2**10
 PIECE = 32 * 2**10  # that is handed on at once
 
-# Whatever is not HTTP surfaces as one of these, depending on where aiohttp meets it.
-FAILURES = (aiohttp.ClientError, OSError, ValueError)
+# Whatever is not HTTP surfaces as one of these, depending on where aiohttp or uvloop meets it.
+FAILURES = (aiohttp.ClientError, OSError, RuntimeError, ValueError)
 
 
 class Transport(httpx2.AsyncBaseTransport):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from llm import completions, dialects, providers
 from llm.completions import Completion
@@ -21,7 +22,7 @@ PROMPT = [
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as in production
         yield runner
         runner.run(completions.close_clients())
 
