@@ -13,9 +13,9 @@ from llm.frames import Frames
 from llm.providers import Provider
 from llm.spending import Usage, read_usage
 
-LONGEST_JSON = 4 * 2**20
-LONGEST_TEXT = 200_000
-LONGEST_START = 1000
+MAX_JSON_BYTES = 4 * 2**20
+MAX_TEXT_CHARS = 200_000
+MAX_START_BYTES = 1000
 CHARS_PER_TOKEN = 16  # on average at most, in any language
 FINISH_REASONS = {
     "stop": "stop",
@@ -33,7 +33,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 THOUGHT_PARTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "thought")
 
 
-class Reading:
+class AnswerParser:
     """What is known of an answer so far. `feed` and `finish` return its text, thoughts included.
 
     What makes no sense is left out. An error in the answer's place ends it: `finish` raises it.
@@ -48,14 +48,14 @@ class Reading:
         self.has_begun = False  # the service has begun to answer, for which it may be paid
         self.is_cut = False  # there is more than anyone should send
         self._provider = provider
-        self._longest_text = max(LONGEST_TEXT, CHARS_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS)
+        self._longest_text = max(MAX_TEXT_CHARS, CHARS_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS)
         self._start = b""  # as far as it does not show yet what it is
         self._json: list[bytes] | None = None  # the pieces of an answer in one piece
         self._json_size = 0
         self._frames: Frames | None = None
         self._has_chunks = False
         self._has_text = False
-        self._odd: dict[str, Any] = {}  # the last chunk without a choice
+        self._without_choice: dict[str, Any] = {}  # the last chunk without a choice
         self._error: ModelError | None = None
 
     @property
@@ -81,7 +81,7 @@ class Reading:
         if self._json is not None:
             self._json.append(data)
             self._json_size += len(data)
-            self.is_cut = self._json_size > LONGEST_JSON
+            self.is_cut = self._json_size > MAX_JSON_BYTES
         return ""
 
     def _feed_frames(self, frames: Frames, data: bytes) -> str:
@@ -115,7 +115,7 @@ class Reading:
         if self._error:
             raise self._error
         if not (self.finish_reason or self.is_done or self._json is not None):
-            raise self.instead("the answer was broken off")
+            raise self.error_in_its_place("the answer was broken off")
         if self.is_cut:
             self.finish_reason = "length"
         return text
@@ -130,8 +130,8 @@ class Reading:
         if not isinstance(answer, dict):
             raise refusals.in_answer(answer, self._provider)
         text = self._bounded(self.take(answer))
-        if self._odd:
-            raise self.instead("the answer is not a chat completion")
+        if self._without_choice:
+            raise self.error_in_its_place("the answer is not a chat completion")
         return text
 
     def _finish_lines(self, data: bytes) -> str:
@@ -139,17 +139,17 @@ class Reading:
         frames = Frames()
         text = self._take_all(frames.feed(data) + frames.finish())
         if not (self.chars or self.finish_reason):
-            raise self.instead("the answer is not JSON")
+            raise self.error_in_its_place("the answer is not JSON")
         return text
 
-    def instead(self, reason: str) -> ModelError:
+    def error_in_its_place(self, reason: str) -> ModelError:
         """The error for an answer that did not come, by what came in its place, if anything."""
-        if self._odd and not self.chars:
-            error = refusals.in_answer(self._odd, self._provider)
+        if self._without_choice and not self.chars:
+            error = refusals.in_answer(self._without_choice, self._provider)
             if str(error) != error.code:
                 return error
         elif not self._has_chunks:
-            start = str(self._start[:LONGEST_START], "utf-8", "replace")
+            start = str(self._start[:MAX_START_BYTES], "utf-8", "replace")
             reason = f"{reason}: {refusals.first_words(start, self._provider)}"
         return ModelUnavailable(reason)
 
@@ -171,7 +171,7 @@ class Reading:
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             choice = choices[0]
         else:
-            self._odd = chunk
+            self._without_choice = chunk
         if "usage" in chunk or "usage" in choice or "x_groq" in chunk:
             self._take_usage(chunk, choice)
         if chunk.get("error") or chunk.get("object") == "error":

@@ -9,7 +9,7 @@ import httpx2
 from loguru import logger
 
 from llm import clients, dialects
-from llm.answers import Reading
+from llm.answers import AnswerParser
 from llm.deltas import DeltaBuffer, without_unstorable
 from llm.dialects import Prompt
 from llm.errors import ModelError, ModelUnavailable
@@ -51,15 +51,15 @@ class Call:
     streaming: bool
     spending: Spending
     deadline: float
-    limit: asyncio.Timeout | None = None  # until the service shows life
+    limit: asyncio.Timeout | None = None  # of the call, while nothing has come yet
 
-    def wait_for_life(self, limit: asyncio.Timeout, until: float) -> None:
-        """A service that sends nothing at all is not waited for until the deadline."""
+    def expect_first_byte(self, limit: asyncio.Timeout, until: float) -> None:
+        """Give a service that sends nothing at all less time than until the deadline."""
         limit.reschedule(until)
         self.limit = limit
 
-    def show_life(self) -> None:
-        """Whoever sends anything, be it a thought or a ping, may go on until the deadline."""
+    def note_activity(self) -> None:
+        """A service that sends anything, even a thought or a ping, may take until the deadline."""
         if self.limit:
             self.limit.reschedule(self.deadline)
             self.limit = None
@@ -73,120 +73,120 @@ class Call:
 async def make_call(call: Call, body: dict[str, Any]) -> Completion:
     """Ask once. Raises ModelError; `call.spending` is added to in any case."""
     begin = time.monotonic()
-    reading = Reading(call.provider)
+    parser = AnswerParser(call.provider)
     try:
-        await _listen(call, body, reading)
+        await _ask(call, body, parser)
         if not call.buffer.text:
-            raise _empty(reading, call.buffer)
+            raise _no_text(parser, call.buffer)
     except ModelError as error:
-        usage = reading.usage or (error.refusal.usage if error.refusal else None)
-        _count(call, reading, usage)
+        usage = parser.usage or (error.refusal.usage if error.refusal else None)
+        _count(call, parser, usage)
         line = call.line.bind(duration_ms=_milliseconds_since(begin), outcome=error.code)
         line.error("Model call failed: {}", error)
         raise
-    except asyncio.CancelledError:  # its reader has stopped it, or its time is up
-        reading.has_begun = True  # as far as is known
-        _count(call, reading, reading.usage)
+    except asyncio.CancelledError:  # stopped by its reader, or out of time
+        parser.has_begun = True  # for all we know
+        _count(call, parser, parser.usage)
         line = call.line.bind(duration_ms=_milliseconds_since(begin), outcome="cut off")
         line.info("Model call")
         raise
-    _count(call, reading, reading.usage)
-    return _completion(call, reading, _milliseconds_since(begin))
+    _count(call, parser, parser.usage)
+    return _completion(call, parser, _milliseconds_since(begin))
 
 
-def _completion(call: Call, reading: Reading, latency_ms: int) -> Completion:
-    usage = reading.usage or Usage(None, None)
+def _completion(call: Call, parser: AnswerParser, latency_ms: int) -> Completion:
+    usage = parser.usage or Usage(None, None)
     call.line.bind(
         duration_ms=latency_ms,
-        outcome=reading.finish_reason or "other",
+        outcome=parser.finish_reason or "other",
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
     ).info("Model call")
-    if reading.is_cut:
+    if parser.is_cut:
         call.line.warning("The answer was cut off: it is longer than any answer should be")
     return Completion(
         text=call.buffer.text,
-        model=without_unstorable(reading.model or call.provider.model)[:255],
-        finish_reason=reading.finish_reason or "other",
+        model=without_unstorable(parser.model or call.provider.model)[:255],
+        finish_reason=parser.finish_reason or "other",
         prompt_tokens=call.spending.prompt_tokens,
         completion_tokens=call.spending.completion_tokens,
         latency_ms=latency_ms,
     )
 
 
-def _count(call: Call, reading: Reading, usage: Usage | None) -> None:
+def _count(call: Call, parser: AnswerParser, usage: Usage | None) -> None:
     """Add the call's tokens: as reported, or else by estimate, if there was anything to pay for."""
     if usage:
         call.spending.add(usage)
-    elif reading.has_begun:
+    elif parser.has_begun:
         chars = sum(len(message["content"]) for message in call.prompt)
-        chars += reading.chars + reading.thought_chars
+        chars += parser.chars + parser.thought_chars
         call.spending.estimated += estimated_tokens(chars)
 
 
-def _empty(reading: Reading, buffer: DeltaBuffer) -> ModelError:
-    """The error for an answer without text. It is transient, unless the next would be the same."""
-    if reading.finish_reason == "content-filter":
+def _no_text(parser: AnswerParser, buffer: DeltaBuffer) -> ModelError:
+    """The error for an answer without text; transient, unless the next one would be the same."""
+    if parser.finish_reason == "content-filter":
         return ModelUnavailable("the answer was filtered", is_transient=False)
-    if reading.finish_reason == "length":
-        thoughts = reading.thought_chars or buffer.thoughts.chars
+    if parser.finish_reason == "length":
+        thoughts = parser.thought_chars or buffer.thoughts.chars
         what = "thinking took all of LLM_MAX_OUTPUT_TOKENS" if thoughts else "no text in it"
         return ModelUnavailable(f"the answer was cut off: {what}", is_transient=False)
-    return reading.instead("the answer is empty")
+    return parser.error_in_its_place("the answer is empty")
 
 
 def _milliseconds_since(begin: float) -> int:
     return round((time.monotonic() - begin) * 1000)
 
 
-# Listening ----------------------------------------------------------------------------------
-async def _listen(call: Call, body: dict[str, Any], reading: Reading) -> None:
-    """Ask, and read the answer into the call's buffer."""
-    is_unopened = dialects.thinks_unopened(call.provider)
-    call.buffer.start(is_patient=is_unopened)
+# Asking ---------------------------------------------------------------------------------
+async def _ask(call: Call, body: dict[str, Any], parser: AnswerParser) -> None:
+    """Send the request, and read the answer into the call's buffer."""
+    omits_opening_tag = dialects.omits_opening_tag(call.provider)
+    call.buffer.start(holds_back=omits_opening_tag)
     response = await clients.post(call.provider, PATH, body)
-    reading.has_begun = True
+    parser.has_begun = True
     try:
-        await _read(call, response, reading)
-        _pass_on(call, reading, reading.finish())
-        call.buffer.finish(is_thought=is_unopened and reading.finish_reason == "length")
+        await _read(call, response, parser)
+        _pass_on(call, parser, parser.finish())
+        call.buffer.finish(is_thought=omits_opening_tag and parser.finish_reason == "length")
     finally:
         await response.aclose()
-        _remember_thinking(call, reading)
+        _remember_opening_tag(call, parser)
 
 
-async def _read(call: Call, response: httpx2.Response, reading: Reading) -> None:
+async def _read(call: Call, response: httpx2.Response, parser: AnswerParser) -> None:
     """Read to the end; what goes wrong after an answer's finish reason costs no answer."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(None) as patience:
+        async with asyncio.timeout(None) as rest:
             async for data in response.aiter_raw():
-                call.show_life()
-                if not reading.is_done:
-                    _pass_on(call, reading, reading.feed(data))
-                if reading.is_cut:
+                call.note_activity()
+                if not parser.is_done:
+                    _pass_on(call, parser, parser.feed(data))
+                if parser.is_cut:
                     return
-                if reading.is_done:
-                    patience.reschedule(loop.time() + DRAIN_SECONDS)
-                elif reading.finish_reason:
-                    patience.reschedule(loop.time() + LAST_FRAMES_SECONDS)
+                if parser.is_done:
+                    rest.reschedule(loop.time() + DRAIN_SECONDS)
+                elif parser.finish_reason:
+                    rest.reschedule(loop.time() + LAST_FRAMES_SECONDS)
     except (TimeoutError, httpx2.HTTPError) as error:
-        if not (reading.is_done or reading.finish_reason):
+        if not (parser.is_done or parser.finish_reason):
             raise ModelUnavailable(f"broken off: {error}") from error
-    reading.is_cut = reading.is_cut or response.extensions["body"].is_cut
+    parser.is_cut = parser.is_cut or response.extensions["body"].is_cut
 
 
-def _pass_on(call: Call, reading: Reading, text: str) -> None:
+def _pass_on(call: Call, parser: AnswerParser, text: str) -> None:
     thoughts = call.buffer.thoughts
-    if reading.thought_chars > thoughts.separate_chars:
-        thoughts.add_separate(reading.thought_chars)
+    if parser.thought_chars > thoughts.separate_chars:
+        thoughts.add_separate(parser.thought_chars)
     if text:
         call.buffer.add(text)
 
 
-def _remember_thinking(call: Call, reading: Reading) -> None:
+def _remember_opening_tag(call: Call, parser: AnswerParser) -> None:
     """So that the next answer's thoughts are held back from the beginning."""
-    if call.buffer.thoughts.was_unopened:
-        dialects.remember_thinking(call.provider, is_unopened=True)
-    elif reading.thought_chars:
-        dialects.remember_thinking(call.provider, is_unopened=False)
+    if call.buffer.thoughts.had_lone_closing_tag:
+        dialects.remember_opening_tag(call.provider, is_omitted=True)
+    elif parser.thought_chars:
+        dialects.remember_opening_tag(call.provider, is_omitted=False)

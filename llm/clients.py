@@ -57,8 +57,8 @@ class _Client:
             base_url=provider.base_url,
             default_headers=_headers(provider),
             http_client=httpx2.AsyncClient(transport=Transport(), timeout=None),
-            timeout=None,  # whoever asks ends what takes too long
-            max_retries=0,  # and tries again, within the time that is left
+            timeout=None,  # `llm.completions` limits the time
+            max_retries=0,  # and retries within it
         )
         self._addresses: dict[str, str] = {}
 

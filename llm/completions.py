@@ -26,9 +26,9 @@ from llm.providers import Provider, providers
 from llm.spending import Spending
 
 TRIES = 3
-MOST_ADAPTATIONS = 6  # there is no more that a service may refuse; see `dialects`
+MAX_ADAPTATIONS = 6  # more than `dialects` knows
 FIRST_PAUSE_SECONDS = 0.3
-# Longer than this no reader should wait for a second try; they are told when to come back.
+# No reader should wait longer than this for a second try; they get a Retry-After instead.
 LONGEST_PAUSE_SECONDS = 3
 
 type Prompt = dialects.Prompt
@@ -71,7 +71,7 @@ async def complete(
 async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
     """Ask one provider, again after a transient failure.
 
-    With someone else left to ask, a service has half of the time to show any life.
+    Unless it is the last provider, it has half of the time to send its first byte.
     """
     now = asyncio.get_running_loop().time()
     half = (now + call.deadline) / 2
@@ -79,7 +79,7 @@ async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
         async with asyncio.timeout_at(call.deadline) as limit:
             for attempt in range(1, TRIES + 1):
                 if not is_last:
-                    call.wait_for_life(limit, half)
+                    call.expect_first_byte(limit, half)
                 try:
                     return await _ask(call)
                 except ModelError as failure:
@@ -107,7 +107,7 @@ def _pause(attempt: int, failure: ModelError) -> float | None:
 async def _ask(call: Call) -> Completion:
     """One try, in the way in which the service wants to be asked, as far as it says so."""
     provider, dialect = call.provider, dialects.known(call.provider)
-    for _ in range(MOST_ADAPTATIONS):
+    for _ in range(MAX_ADAPTATIONS):
         body = dialect.body(provider, call.prompt, call.streaming)
         try:
             completion = await make_call(call, body)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from llm.thoughts import MOST_BLANKS, ThoughtFilter
+from llm.thoughts import MAX_BLANKS, ThoughtFilter
 
 
 class DeltaBuffer:
@@ -29,11 +29,11 @@ class DeltaBuffer:
         """The answer so far."""
         return "".join(self._deltas)
 
-    def start(self, is_patient: bool) -> None:
+    def start(self, holds_back: bool) -> None:
         """Another try, after one of which nothing was passed on."""
         self._deltas.clear()
         self._held = ""
-        self.thoughts = ThoughtFilter(self._discard, is_patient or self._on_delta is None)
+        self.thoughts = ThoughtFilter(self._discard, holds_back or self._on_delta is None)
 
     def add(self, text: str) -> None:
         self._add(self.thoughts.add(text))
@@ -47,7 +47,7 @@ class DeltaBuffer:
         self._held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         text = without_unstorable(text.removesuffix(self._held))
         if not self._deltas and not text.strip():
-            self._held = (text + self._held)[-MOST_BLANKS:]
+            self._held = (text + self._held)[-MAX_BLANKS:]
         elif text:
             self._deltas.append(text)
             if self._on_delta:

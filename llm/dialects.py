@@ -55,7 +55,7 @@ class Dialect:
 
 USUAL = Dialect()
 _known: dict[Provider, Dialect] = {}
-_thinks_unopened: set[Provider] = set()
+_without_opening_tag: set[Provider] = set()
 
 
 def known(provider: Provider) -> Dialect:
@@ -70,19 +70,19 @@ def remember(provider: Provider, dialect: Dialect) -> None:
         line.info("The service is asked in another way from now on: {}", dialect)
 
 
-def thinks_unopened(provider: Provider) -> bool:
+def omits_opening_tag(provider: Provider) -> bool:
     """Whether its answers begin with thoughts that have a closing tag, but no opening one."""
-    return provider in _thinks_unopened
+    return provider in _without_opening_tag
 
 
-def remember_thinking(provider: Provider, is_unopened: bool) -> None:
-    (_thinks_unopened.add if is_unopened else _thinks_unopened.discard)(provider)
+def remember_opening_tag(provider: Provider, is_omitted: bool) -> None:
+    (_without_opening_tag.add if is_omitted else _without_opening_tag.discard)(provider)
 
 
 def forget() -> None:
     """Know nothing of any provider."""
     _known.clear()
-    _thinks_unopened.clear()
+    _without_opening_tag.clear()
 
 
 def adapted(dialect: Dialect, refusal: Refusal, body: dict[str, Any]) -> Dialect | None:

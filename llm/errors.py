@@ -21,10 +21,10 @@ class CodedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a service said in place of an answer.
+    """What a service sent in place of an answer.
 
     `status` is HTTP's; within a 200 the one that the body names, or 0. `sentence` is fit for the
-    log; `text` is all that was said, in lower case, to be searched.
+    log; `text` is all of it, in lower case, to be searched.
     """
 
     status: int
@@ -43,7 +43,7 @@ class ModelError(CodedError):
     """A model's service gave no answer.
 
     `is_transient` says whether the same call may succeed a moment later; `refusal` is what the
-    service said, where it said something.
+    service gave as its reason, where it gave one.
     """
 
     is_transient = False

@@ -11,9 +11,9 @@ from typing import Any
 
 from django.conf import settings
 
-LONGEST_LINE = 2**20
+MAX_LINE_BYTES = 2**20
 # A token is two lines, or a few more; thoughts may come beside the answer's.
-MOST_LINES = 100_000
+MAX_LINES = 100_000
 LINES_PER_TOKEN = 8
 DONE = b"[DONE]"
 DECODER = json.JSONDecoder()
@@ -26,10 +26,10 @@ class Frames:
     """
 
     def __init__(self) -> None:
-        self.is_done = False  # the service says that there is no more
+        self.is_done = False  # [DONE] has come
         self.is_cut = False
         self.overlong = b""  # the beginning of a line that is too long
-        self._lines_left = MOST_LINES + LINES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
+        self._lines_left = MAX_LINES + LINES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
         self._rest: list[bytes] = []  # of the last line, which may go on
         self._rest_size = 0
         self._is_error = False  # the current event's name is "error"
@@ -51,7 +51,7 @@ class Frames:
     def _keep(self, line: bytes) -> None:
         self._rest_size += len(line)
         self._rest.append(line)
-        if self._rest_size > LONGEST_LINE:
+        if self._rest_size > MAX_LINE_BYTES:
             self.is_cut = True
             self.overlong = b"".join(self._rest)
             self._rest, self._rest_size = [], 0

@@ -29,13 +29,13 @@ from llm.errors import (
 from llm.providers import Provider
 from llm.spending import read_usage
 
-LONGEST_TEXT = 8000  # of an error, that is searched
-LONGEST_MESSAGE = 1000
-LONGEST_SENTENCE = 200
-DEEPEST = 8
-MOST_LEAVES = 200
+MAX_TEXT_CHARS = 8000  # of an error, that is searched
+MAX_MESSAGE_CHARS = 1000
+MAX_SENTENCE_CHARS = 200
+MAX_DEPTH = 8
+MAX_LEAVES = 200
 RETRY_AFTER_SECONDS = 10
-LONGEST_RETRY_SECONDS = 3600
+MAX_RETRY_AFTER_SECONDS = 3600
 
 CODE_NAMES = ("code", "type", "status", "reason", "error_type", "status_code", "error_code")
 MESSAGE_NAMES = (
@@ -55,7 +55,7 @@ def of_response(response: httpx2.Response, provider: Provider) -> ModelError:
     with suppress(ValueError, RecursionError):
         body = json.loads(response.text)
     refusal = read(body, provider, response.status_code, response.headers)
-    return error_for(refusal)
+    return classified(refusal)
 
 
 def _host(response: httpx2.Response) -> str:
@@ -67,16 +67,16 @@ def _host(response: httpx2.Response) -> str:
 
 def in_answer(body: object, provider: Provider) -> ModelError:
     """The error for what came in a 200 in place of an answer, or of a chunk of one."""
-    return error_for(read(body, provider))
+    return classified(read(body, provider))
 
 
 def read(
     body: object, provider: Provider, status: int = 0, headers: Mapping[str, str] | None = None
 ) -> Refusal:
-    """What a service says, taken out of the body of a response or of an event."""
-    leaves = list(islice(_leaves(body), MOST_LEAVES))
-    text = " ".join(f"{name} {value[:LONGEST_TEXT]}" for name, value in leaves)
-    text = text[:LONGEST_TEXT].lower()
+    """The reason that a service gives in the body of a response or of an event."""
+    leaves = list(islice(_leaves(body), MAX_LEAVES))
+    text = " ".join(f"{name} {value[:MAX_TEXT_CHARS]}" for name, value in leaves)
+    text = text[:MAX_TEXT_CHARS].lower()
     return Refusal(
         status=status or _status(leaves),
         code=_scrubbed(_code(leaves), provider)[:60],
@@ -89,7 +89,7 @@ def read(
 
 def _leaves(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """The words and numbers of an error, each with its name, from the outside in."""
-    if depth > DEEPEST or name in ECHO_NAMES:
+    if depth > MAX_DEPTH or name in ECHO_NAMES:
         return
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         value = _loaded(value)
@@ -127,14 +127,14 @@ def _code(leaves: list[tuple[str, str]]) -> str:
 
 def first_words(text: str, provider: Provider) -> str:
     """The beginning of a response that is no error, fit for the log."""
-    return _first_sentence(_scrubbed(text, provider))[:LONGEST_SENTENCE]
+    return _first_sentence(_scrubbed(text, provider))[:MAX_SENTENCE_CHARS]
 
 
 def _sentence(leaves: list[tuple[str, str]], provider: Provider) -> str:
     """The first sentence of each message, of which there may be one within the other."""
     messages = [value for name, value in leaves if name in MESSAGE_NAMES or not name]
     firsts = dict.fromkeys(_first_sentence(_scrubbed(each, provider)) for each in messages)
-    return " ".join(firsts)[:LONGEST_SENTENCE]
+    return " ".join(firsts)[:MAX_SENTENCE_CHARS]
 
 
 def _first_sentence(message: str) -> str:
@@ -154,7 +154,7 @@ KEYS = re.compile(
 
 def _scrubbed(text: str, provider: Provider) -> str:
     """The beginning of a text, without keys."""
-    text = text[:LONGEST_MESSAGE]
+    text = text[:MAX_MESSAGE_CHARS]
     if len(provider.api_key) > 4:
         text = text.replace(provider.api_key, "…")
     return KEYS.sub("…", text)
@@ -180,7 +180,7 @@ def _retry_after(headers: Mapping[str, str], text: str) -> int | None:
         seconds = _until(header)
     if seconds is None and (found := DELAY.search(text)):
         seconds = sum(float(number) * _seconds(unit) for number, unit in AMOUNT.findall(found[1]))
-    return None if seconds is None else math.ceil(min(max(seconds, 1), LONGEST_RETRY_SECONDS))
+    return None if seconds is None else math.ceil(min(max(seconds, 1), MAX_RETRY_AFTER_SECONDS))
 
 
 def _number(text: str, unit: float = 1) -> float | None:
@@ -206,12 +206,12 @@ def _seconds(unit: str) -> float:
 
 
 # Sorting ------------------------------------------------------------------------------------
-PASSING = {408, 409, 425}
+TRANSIENT_STATUSES = {408, 409, 425}
 
 
-def error_for(refusal: Refusal) -> ModelError:
+def classified(refusal: Refusal) -> ModelError:
     """One of our errors for a refusal. What will not change by itself is not transient."""
-    kind, is_transient = _kind(refusal.status, refusal.text)
+    kind, is_transient = _class_and_transience(refusal.status, refusal.text)
     retry_after = refusal.retry_after
     if kind is ModelRateLimited:
         retry_after = retry_after or RETRY_AFTER_SECONDS
@@ -223,13 +223,13 @@ def error_for(refusal: Refusal) -> ModelError:
     return kind(reason, retry_after=retry_after, is_transient=is_transient, refusal=refusal)
 
 
-def _kind(status: int, text: str) -> tuple[type[ModelError], bool]:
+def _class_and_transience(status: int, text: str) -> tuple[type[ModelError], bool]:
     """Which error it is, and whether it is transient."""
     if status == 413 or wordings.TOO_LARGE.search(text):
         return ContextTooLong, False
     if wordings.FILTERED.search(text) and status < 500:
         return ModelUnavailable, False
-    # An account without money is out of order in whichever way it is said: by 402, 400 or 429.
+    # An account without credit is a 402, a 400, a 403 or a 429, depending on the service.
     if status in (401, 402, 404) or wordings.OUT_OF_CREDIT.search(text):
         return ModelMisconfigured, False
     if status == 429 or wordings.RATE.search(text):
@@ -238,7 +238,7 @@ def _kind(status: int, text: str) -> tuple[type[ModelError], bool]:
         return ContextTooLong, False
     if status == 403 or _is_about_a_setting(status, text):
         return ModelMisconfigured, False
-    if 400 <= status < 500 and status not in PASSING:
+    if 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return ModelUnavailable, False
     return ModelUnavailable, bool(status) or not wordings.BAD_REQUEST.search(text)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 CHARS_PER_TOKEN = 4  # in English prose, roughly
-MOST_TOKENS = 2**31 - 1  # that a column of the database holds
+MAX_COUNT = 2**31 - 1  # that a column of the database holds
 
 
 class Usage(NamedTuple):
@@ -38,7 +38,7 @@ class Spending:
 def _sum(first: int | None, second: int | None) -> int | None:
     if first is None or second is None:
         return second if first is None else first
-    return min(first + second, MOST_TOKENS)
+    return min(first + second, MAX_COUNT)
 
 
 def estimated_tokens(chars: int) -> int:
@@ -66,4 +66,4 @@ def _count(value: object) -> int | None:
     """A token count that the database can hold; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if 0 <= value <= MOST_TOKENS else None
+    return int(value) if 0 <= value <= MAX_COUNT else None

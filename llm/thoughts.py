@@ -20,7 +20,7 @@ TAGS = {
     "<|start_thinking|>": "<|end_thinking|>",
     "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
 }
-MOST_BLANKS = 1000  # that are kept at the beginning
+MAX_BLANKS = 1000  # that are kept at the beginning
 LONGEST = max(map(len, [*TAGS, *TAGS.values()]))
 BEGINNINGS = {tag[0] for tag in TAGS}
 ENDINGS = re.compile("[>\\]▷]")
@@ -33,15 +33,15 @@ class ThoughtFilter:
 
     Text that does not begin like a tag is returned at once. So what comes before a lone closing tag
     has been returned when the tag comes: `on_thought` is called then, to take it back as far as
-    that is possible. A patient filter returns nothing before it is known to be no thought.
+    that is possible. With `holds_back` nothing is returned before that is ruled out.
     """
 
-    def __init__(self, on_thought: Callable[[], None], is_patient: bool = False) -> None:
+    def __init__(self, on_thought: Callable[[], None], holds_back: bool = False) -> None:
         self.chars = 0  # of thoughts
         self.separate_chars = 0  # of those beside the text
-        self.was_unopened = False  # there was a lone closing tag
+        self.had_lone_closing_tag = False  # there was a lone closing tag
         self._on_thought = on_thought
-        self._is_patient = is_patient
+        self._holds_back = holds_back
         self._take = self._begin
         self._held = ""
         self._closing = ""
@@ -54,7 +54,7 @@ class ThoughtFilter:
         """So many characters of thoughts came beside the text: a tag in the text is part of it."""
         self.chars += chars - self.separate_chars
         self.separate_chars = chars
-        if self._take == self._watch and not self._is_patient:
+        if self._take == self._watch and not self._holds_back:
             self._take = self._pass
 
     def finish(self, is_thought: bool = False) -> str:
@@ -65,7 +65,7 @@ class ThoughtFilter:
         if self._take == self._think or (is_thought and self._take == self._watch):
             self.chars += len(self._held) + sum(map(len, self._seen))
             return ""
-        if self._take == self._watch and self._is_patient:
+        if self._take == self._watch and self._holds_back:
             return "".join(self._seen)
         return self._held
 
@@ -80,7 +80,7 @@ class ThoughtFilter:
                     self._held, self._closing, self._take = "", closing, self._think
                     return self._think(rest[len(opening) :])
                 if opening.startswith(start):  # so far
-                    self._held = text[-MOST_BLANKS:]
+                    self._held = text[-MAX_BLANKS:]
                     return ""
         self._held = ""
         self._take = self._pass if self.chars else self._watch
@@ -104,14 +104,14 @@ class ThoughtFilter:
             seen = "".join(self._seen)
             for tag in CLOSING.finditer(seen, max(len(seen) - len(text) - LONGEST, 0)):
                 if not _is_quoted(seen[: tag.start()]):
-                    return self._end_unopened(seen, tag.end())
-        return "" if self._is_patient else text
+                    return self._drop_thought(seen, tag.end())
+        return "" if self._holds_back else text
 
-    def _end_unopened(self, seen: str, end: int) -> str:
-        self.was_unopened = True
+    def _drop_thought(self, seen: str, end: int) -> str:
+        self.had_lone_closing_tag = True
         self.chars += end
         self._seen, self._take = [], self._begin
-        if not self._is_patient:
+        if not self._holds_back:
             self._on_thought()
         return self._begin(seen[end:])
 

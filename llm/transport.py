@@ -1,8 +1,8 @@
-"""HTTP to the models' services: no redirects, bounded bodies, and every failure under one name.
+"""HTTP to the models' services: no redirects, bounded bodies, one family of errors.
 
-The openai SDK brings a transport on aiohttp, which costs half as much as its usual one; but it
-lets through what aiohttp raises for bytes that are not HTTP, and reads and unpacks bodies of any
-size.
+The openai SDK brings a transport on aiohttp, which costs half as much as its usual one; but that
+one does not translate what aiohttp raises for bytes that are not HTTP, and it reads and
+decompresses bodies of any size.
 """
 
 import asyncio
@@ -14,23 +14,23 @@ import aiohttp
 import httpx2
 from django.conf import settings
 
-type Unpack = Callable[[bytes], Iterable[bytes]]
+type Decode = Callable[[bytes], Iterable[bytes]]
 
 CONNECT_SECONDS = 5
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 IDLE_SECONDS = 5  # many servers drop a connection that is idle for longer
 # A chunk of a stream has about 300 bytes for each token; thoughts may come beside the answer's.
-LONGEST_BODY = 16 * 2**20
+MAX_BODY_BYTES = 16 * 2**20
 BYTES_PER_TOKEN = 2**10
-LONGEST_REFUSAL = 64 * 2**10
-PIECE = 32 * 2**10  # that is handed on at once
+MAX_ERROR_BYTES = 64 * 2**10
+PIECE_BYTES = 32 * 2**10  # that is handed on at once
 
 # Whatever is not HTTP surfaces as one of these, depending on where aiohttp or uvloop meets it.
 FAILURES = (aiohttp.ClientError, OSError, RuntimeError, ValueError)
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Raises httpx2.TransportError (and subclasses) alone. Belongs to one event loop."""
+    """Raises httpx2.TransportError (or a subclass) for any failure. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -55,18 +55,18 @@ class Transport(httpx2.AsyncBaseTransport):
         except FAILURES as error:
             raise httpx2.ReadError(_words(error)) from error
         headers = response.raw_headers
-        if packing := response.headers.get("Content-Encoding", ""):  # undone by `Body`
+        if encoding := response.headers.get("Content-Encoding", ""):  # undone by `Body`
             headers = tuple(each for each in headers if each[0].lower() != b"content-encoding")
-        body = Body(response, packing.lower())
+        body = Body(response, encoding.lower())
         extensions = {"http_version": b"HTTP/1.1", "body": body}
         return httpx2.Response(response.status, headers=headers, stream=body, extensions=extensions)
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=MOST_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=self._tls
+                limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=self._tls
             ),
-            # Who asks ends what takes too long.
+            # The whole call's time is limited by `llm.completions`.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -86,16 +86,16 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 class Body(httpx2.AsyncByteStream):
-    """A response's body, unpacked, up to a limit; `is_cut` says that there was more."""
+    """A response's body, decompressed, up to a limit; `is_cut` says that there was more."""
 
-    def __init__(self, response: aiohttp.ClientResponse, packing: str) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, encoding: str) -> None:
         self.is_cut = False
         self._response = response
-        self._packing = packing
+        self._encoding = encoding
         self._is_refusal = not 200 <= response.status < 300
-        self._left = LONGEST_BODY + BYTES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
+        self._left = MAX_BODY_BYTES + BYTES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
         if self._is_refusal:
-            self._left = LONGEST_REFUSAL
+            self._left = MAX_ERROR_BYTES
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -106,40 +106,40 @@ class Body(httpx2.AsyncByteStream):
                     return
                 self._left -= len(piece)
                 yield piece
-                if len(piece) == PIECE:
+                if len(piece) == PIECE_BYTES:
                     await asyncio.sleep(0)  # there is more at once, but others wait
         except (*FAILURES, zlib.error) as error:
             if not self._is_refusal:  # of which the status says enough
                 raise httpx2.ReadError(_words(error)) from error
 
     def _pieces(self) -> AsyncIterator[bytes]:
-        pieces = self._response.content.iter_chunked(PIECE)
-        return _unpacked(pieces, _unpacker(self._packing)) if self._packing else aiter(pieces)
+        pieces = self._response.content.iter_chunked(PIECE_BYTES)
+        return _decoded(pieces, _decoder(self._encoding)) if self._encoding else aiter(pieces)
 
     async def aclose(self) -> None:
         """End the connection if the body was not read to its end; else it is free for others."""
         self._response.close()
 
 
-async def _unpacked(pieces: AsyncIterable[bytes], unpack: Unpack) -> AsyncIterator[bytes]:
-    async for packed in pieces:
-        for piece in unpack(packed):
+async def _decoded(pieces: AsyncIterable[bytes], decode: Decode) -> AsyncIterator[bytes]:
+    async for compressed in pieces:
+        for piece in decode(compressed):
             yield piece
 
 
-def _unpacker(packing: str) -> Unpack:
+def _decoder(encoding: str) -> Decode:
     """Undoes a Content-Encoding, in pieces of bounded size."""
-    unpack: Unpack = lambda packed: (packed,)  # noqa: E731
-    for name in reversed([word.strip() for word in packing.split(",")]):
+    decode: Decode = lambda compressed: (compressed,)  # noqa: E731
+    for name in reversed([word.strip() for word in encoding.split(",")]):
         if name in ("gzip", "x-gzip", "deflate"):
-            unpack = _after(unpack, _Inflate())
+            decode = _after(decode, _Inflate())
         elif name not in ("", "identity"):
-            raise aiohttp.ClientPayloadError(f"packed as {name[:40]}, which was not asked for")
-    return unpack
+            raise aiohttp.ClientPayloadError(f"compressed as {name[:40]}, which was not asked for")
+    return decode
 
 
-def _after(first: Unpack, second: Unpack) -> Unpack:
-    return lambda packed: (out for piece in first(packed) for out in second(piece))
+def _after(first: Decode, second: Decode) -> Decode:
+    return lambda compressed: (out for piece in first(compressed) for out in second(piece))
 
 
 class _Inflate:
@@ -148,15 +148,15 @@ class _Inflate:
     def __init__(self) -> None:
         self._member: zlib._Decompress | None = None
 
-    def __call__(self, packed: bytes) -> Iterator[bytes]:
-        while packed:
-            member = self._member or _member(packed[0])
+    def __call__(self, compressed: bytes) -> Iterator[bytes]:
+        while compressed:
+            member = self._member or _member(compressed[0])
             piece = b""
-            while packed or len(piece) == PIECE:
-                piece = member.decompress(packed, PIECE)
-                packed = member.unconsumed_tail
+            while compressed or len(piece) == PIECE_BYTES:
+                piece = member.decompress(compressed, PIECE_BYTES)
+                compressed = member.unconsumed_tail
                 yield piece
-            packed = member.unused_data
+            compressed = member.unused_data
             self._member = None if member.eof else member
 
 

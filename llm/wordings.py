@@ -14,7 +14,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 
 # What is sent is too much -----------------------------------------------------------------------
-# Of a limit by the minute this is said when no minute is long enough for the request.
+# Also said of a limit per minute, when a single request is larger than that.
 TOO_LARGE = _any_of(
     r"request too large",
     r"(?:request|input|request_entity)_too_large",

@@ -110,7 +110,7 @@ class ScriptedModel:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def forget(self) -> None:
-        self.released.set()  # whoever still waits belongs to an earlier test
+        self.released.set()  # those that still wait belong to an earlier test
         self.released = threading.Event()
         self.replies = [Reply()]
         self.decide: Callable[[dict[str, Any]], Reply] | None = None

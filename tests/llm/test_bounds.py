@@ -1,4 +1,4 @@
-"""However much a service sends, it is read up to a limit, and what is cut off is said so."""
+"""However much a service sends, it is read up to a limit, and a cut is reported."""
 
 import gzip
 import resource
@@ -13,7 +13,7 @@ from llm import answers, transport
 from llm.errors import ModelError, ModelTimeout, ModelUnavailable
 from tests.helpers.scripted_model import Reply, chunk, frames
 
-MOST_READ = 3 * transport.LONGEST_BODY  # with what waits in buffers
+MOST_READ = 3 * transport.MAX_BODY_BYTES  # with what waits in buffers
 
 
 class Counted:
@@ -71,7 +71,7 @@ def test_a_flood_is_read_up_to_a_limit(model, ask, asked, flood):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # kB
     if completion:
         assert completion.finish_reason == "length"
-        assert len(completion.text) <= answers.LONGEST_TEXT
+        assert len(completion.text) <= answers.MAX_TEXT_CHARS
 
 
 @pytest.mark.parametrize("name", ["JSON without end", "a string without end"])
@@ -82,7 +82,7 @@ def test_an_answer_in_one_piece_is_read_up_to_a_lower_limit(model, complete, nam
     with suppress(ModelUnavailable):
         complete()
 
-    assert FLOODS[name].taken < transport.LONGEST_BODY
+    assert FLOODS[name].taken < transport.MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_text_that_ends_after_the_limit_is_cut_too(model, ask):
 
     completion = ask()
 
-    assert len(completion.text) == answers.LONGEST_TEXT
+    assert len(completion.text) == answers.MAX_TEXT_CHARS
     assert completion.finish_reason == "length"
 
 
 def test_a_text_within_the_limit_is_whole(model, ask):
-    text = "wörd " * (answers.LONGEST_TEXT // 5)
+    text = "wörd " * (answers.MAX_TEXT_CHARS // 5)
     model.says(Reply(text, chunks=(text[: len(text) // 2], text[len(text) // 2 :])))
 
     completion = ask()

@@ -35,10 +35,10 @@ def test_thoughts_reach_nobody(server, model, streaming, reply):
     message = {"content": f"<think>{THOUGHT}</think>A node.", "reasoning_content": THOUGHT}
     model.says(reply if streaming else Reply(message=message))
 
-    said = answer(server, session, streaming)
+    text = answer(server, session, streaming)
     answer(server, session, streaming)  # its history is in the prompt
 
-    assert said == "A node."
+    assert text == "A node."
     assert THOUGHT not in server.client.get(f"/chat/{session}").text
     assert THOUGHT not in json.dumps(model.requests)
     assert not Message.objects.filter(session_id=session, content__contains="SECRET").exists()
@@ -98,9 +98,9 @@ def test_an_answer_that_was_cut_off_says_so(server, model, streaming):
     session = str(uuid4())
     model.says(Reply("word " * 100_000, chunks=("word " * 100,) * 1000))
 
-    said = answer(server, session, streaming)
+    text = answer(server, session, streaming)
 
     [_, reply] = server.client.get(f"/chat/{session}").json()["messages"]
-    assert len(said) == len(reply["content"]) == 200_000
+    assert len(text) == len(reply["content"]) == 200_000
     assert "was cut off" in server.log
     assert Message.objects.get(id=reply["id"]).finish_reason == "length"

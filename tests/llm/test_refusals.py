@@ -321,7 +321,7 @@ RATE_LIMITED = {
     "Moonshot": (429, "The engine is currently overloaded", "engine_overloaded_error"),
     "Google, forbidden": (403, "Rate Limit Exceeded", "rateLimitExceeded"),
     "within a 503": (503, "Too many requests, please slow down", None),
-    "nothing said": (429, "", None),
+    "no message": (429, "", None),
 }
 
 FILTERED = {
@@ -471,7 +471,7 @@ def test_an_error_within_a_200_is_an_error(model, ask, kind, body):
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize(("kind", "said"), KINDS.items())
+@pytest.mark.parametrize(("kind", "words"), KINDS.items())
 @pytest.mark.parametrize(
     "event",
     [
@@ -488,8 +488,8 @@ def test_an_error_within_a_200_is_an_error(model, ask, kind, body):
         lambda error: f"data: {json.dumps({'detail': error['message']})}",
     ],
 )
-def test_an_error_may_be_an_event_of_a_stream(model, stream, kind, said, event):
-    message, code = said
+def test_an_error_may_be_an_event_of_a_stream(model, stream, kind, words, event):
+    message, code = words
     model.says(frames(": hello", event({"message": message, "code": code})))
 
     asked_in_vain(stream, kind)

@@ -32,20 +32,20 @@ def cut(text, size):
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def filtered(text, size, is_patient):
+def filtered(text, size, holds_back):
     """What a filter makes of a text that comes in pieces, and what it has to take back."""
     passed = []
-    thoughts = ThoughtFilter(passed.clear, is_patient)
+    thoughts = ThoughtFilter(passed.clear, holds_back)
     for piece in cut(text, size):
         passed += [thoughts.add(piece)]
     return "".join([*passed, thoughts.finish()])
 
 
-@pytest.mark.parametrize("is_patient", [False, True])
+@pytest.mark.parametrize("holds_back", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
 @pytest.mark.parametrize("text", THOUGHTS.values(), ids=THOUGHTS)
-def test_a_thought_may_be_cut_anywhere(text, size, is_patient):
-    assert filtered(text, size, is_patient) == ANSWER
+def test_a_thought_may_be_cut_anywhere(text, size, holds_back):
+    assert filtered(text, size, holds_back) == ANSWER
 
 
 def test_a_thought_may_come_in_chunks(model, stream, asked):
@@ -78,11 +78,11 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("is_patient", [False, True])
+@pytest.mark.parametrize("holds_back", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_text_that_only_looks_so_is_left_alone_in_pieces(text, size, is_patient):
-    assert filtered(text, size, is_patient) == text
+def test_a_text_that_only_looks_so_is_left_alone_in_pieces(text, size, holds_back):
+    assert filtered(text, size, holds_back) == text
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -131,9 +131,9 @@ def test_a_lone_closing_tag_ends_a_thought(model, complete, text):
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 30, 1000])
-@pytest.mark.parametrize("is_patient", [False, True])
-def test_a_lone_closing_tag_may_be_cut_anywhere(size, is_patient):
-    assert filtered(UNOPENED, size, is_patient) == ANSWER
+@pytest.mark.parametrize("holds_back", [False, True])
+def test_a_lone_closing_tag_may_be_cut_anywhere(size, holds_back):
+    assert filtered(UNOPENED, size, holds_back) == ANSWER
 
 
 def test_what_a_reader_has_seen_of_a_thought_is_at_least_not_kept(model, stream, asked):
