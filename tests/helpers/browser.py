@@ -19,6 +19,25 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, s
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+# Chromium would load pages of its own beside each of ours, to be ready for an address bar that
+# nobody sees, and keep a spare process: more than half of what a page costs.
+UNUSED_FEATURES = ["SpareRendererForSitePerProcess", "WebUIOmniboxAimPopup", "WebUIOmniboxPopup"]
+# Those that Playwright turns off; its switch does not count where there is one of ours.
+PLAYWRIGHTS_UNUSED_FEATURES = [
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+]
 OPTIONS = [
     "--headless",
     "--no-sandbox",
@@ -26,6 +45,7 @@ OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(UNUSED_FEATURES + PLAYWRIGHTS_UNUSED_FEATURES)}",
 ]
 ELSEWHERE = re.compile(r"^(?!https?://(127\.0\.0\.1|localhost)[:/])")  # all but this machine
 SECONDS = 10
