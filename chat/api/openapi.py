@@ -23,7 +23,7 @@ from chat.api.schemas import StreamEvent, encode
 from chat.errors import AnswerInProgress, BadRequest, BudgetExhausted, InternalError, RateLimited
 from llm.errors import CodedError, ModelRateLimited
 
-OF_ANY_CALL: tuple[type[CodedError], ...] = (BadRequest, InternalError)
+COMMON_ERRORS: tuple[type[CodedError], ...] = (BadRequest, InternalError)
 WITH_RETRY_AFTER = {
     error.code for error in (AnswerInProgress, RateLimited, BudgetExhausted, ModelRateLimited)
 }
@@ -59,7 +59,7 @@ def answers(
 ) -> dict[str, Any]:
     """A route's options: what it answers with, and each error by its status."""
     codes: dict[int, list[str]] = {}
-    for error in (*OF_ANY_CALL, *errors):
+    for error in (*COMMON_ERRORS, *errors):
         codes.setdefault(PROBLEMS[error.code].status, []).append(error.code)
     documented: dict[int, Any] = {status: _described(codes[status]) for status in sorted(codes)}
     if streams:

@@ -18,7 +18,7 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 from chat import sessions
-from chat.api import health, reading, ui_stream
+from chat.api import concurrency, health, ui_stream
 from chat.api.access_note import note_session
 from chat.api.client import client_of_request
 from chat.api.media_types import JSON
@@ -98,15 +98,15 @@ api = DocumentedAPI(
 
 
 # Endpoints ----------------------------------------------------------------------------------
-OF_BODY = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
-OF_SESSION = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
+BODY_ERRORS = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
+SESSION_ERRORS = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
 
 
 @api.post(
     "/chat",
     **answers(
         {200: ChatResponse},
-        *OF_BODY,
+        *BODY_ERRORS,
         InvalidRequest,
         *(AnswerInProgress, AnswerStopped, IdempotencyKeyReused, RateLimited, BudgetExhausted),
         *(ContextTooLong, ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout),
@@ -155,7 +155,7 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
 
 @api.post(
     "/chat/{session_id}/stop",
-    **answers({202: None, 204: None}, *OF_SESSION, PayloadTooLarge),
+    **answers({202: None, 204: None}, *SESSION_ERRORS, PayloadTooLarge),
     tags=["chat"],
     summary="Stop the pending answer",
     description="202: it ends within two seconds. 204: no answer was pending.",
@@ -167,9 +167,10 @@ async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 @api.put(
     "/chat/{session_id}/messages/{message_id}/feedback",
-    **answers({200: FeedbackOut}, *OF_SESSION, *OF_BODY),
+    **answers({200: FeedbackOut}, *SESSION_ERRORS, *BODY_ERRORS),
     tags=["chat"],
     summary="Rate a reply",
+    description="A later rating replaces an earlier one. Questions cannot be rated (404).",
 )
 async def give_feedback(
     request: HttpRequest, session_id: UUID, message_id: UUID, payload: FeedbackRequest
@@ -183,9 +184,11 @@ async def give_feedback(
 
 @api.get(
     "/chat/{session_id}",
-    **answers({200: HistoryResponse}, *OF_SESSION),
+    **answers({200: HistoryResponse}, *SESSION_ERRORS),
     tags=["chat"],
     summary="Read a conversation",
+    description="Without `before` its newest messages. A page of long messages has fewer than "
+    "`limit`, but at least one; `has_more` tells whether there are older ones.",
 )
 async def read_conversation(
     request: HttpRequest,
@@ -195,16 +198,17 @@ async def read_conversation(
 ) -> HttpResponse:
     note_session(request, session_id)
     client = client_of_request(request)
-    async with reading.a_page(client):
+    async with concurrency.slot_for_page(client):
         page = await sessions.read_page(session_id, limit, before, client)
         return _json_text(_page(*page))
 
 
 @api.delete(
     "/chat/{session_id}",
-    **answers({204: None}, *OF_SESSION, PayloadTooLarge),
+    **answers({204: None}, *SESSION_ERRORS, PayloadTooLarge),
     tags=["chat"],
     summary="Delete a conversation",
+    description="With all its messages. A pending answer is stopped.",
 )
 async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
@@ -218,6 +222,7 @@ async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpRes
     **answers({200: HealthResponse}),
     tags=["health"],
     summary="Is the process up?",
+    description="Touches neither the database nor the model.",
 )
 async def check_health(request: HttpRequest) -> HttpResponse:
     return _json({"status": "healthy"})
@@ -229,6 +234,8 @@ async def check_health(request: HttpRequest) -> HttpResponse:
     **answers({200: ReadyResponse, 503: ReadyResponse}),
     tags=["health"],
     summary="Can it answer questions?",
+    description="Whether the database can be written to and is migrated; found out within five "
+    "seconds, at most once a second. Does not call the model.",
 )
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()

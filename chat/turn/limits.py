@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from chat.database import Statement, in_thread
 from chat.errors import BudgetExhausted, ChatError, RateLimited
-from chat.models import RateWindow
+from chat.models import DailyTokens, RateWindow
 
 # One statement (or a part of one), and so exact for any number of requests at the same instant. A
 # client that has asked too often gets no row, and its window stays as it is.
@@ -44,10 +44,10 @@ TIDIED_AT_ONCE = 1000
 # as often as CHAT_RATE allows can still stop the answer: how many of them for each question.
 CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10}
 
-# The windows that this worker knows to be full, and when they end (of the monotonic clock). So what
-# a client sends beyond its rate costs no statement; but one now and then, since a window may have
-# been deleted by hand.
-_full: dict[str, tuple[float, float]] = {}
+# What this worker knows to be used up, windows and the day's budget: until when (of the monotonic
+# clock), and when to ask PostgreSQL again, since a row may be changed by hand. So further requests
+# are refused without a statement.
+_used_up: dict[str, tuple[float, float]] = {}
 REMEMBERED_SECONDS = 10
 REMEMBERED_WINDOWS = 10_000
 
@@ -99,43 +99,38 @@ def admit(client: str | None) -> None:
 
 def _refusal(client: str | None, now: datetime) -> ChatError:
     """Why a question was not admitted, and how long that lasts."""
-    if (window := _window(client, "ask")) and (refusal := _refusal_of_full(window)):
-        return refusal
+    if (window := _window(client, "ask")) and (seconds := _seconds_left(window)) is not None:
+        return RateLimited(retry_after=_whole(seconds))
     today = now.astimezone(UTC)
+    budget = settings.CHAT_DAILY_TOKEN_BUDGET
+    if not (budget and DailyTokens.objects.filter(day=today.date(), tokens__gte=budget).exists()):
+        return RateLimited(retry_after=1)  # the window has ended since
     tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
-    return BudgetExhausted(retry_after=math.ceil((tomorrow - today).total_seconds()))
+    seconds = (tomorrow - today).total_seconds()
+    _remember(_budget_key(now), seconds)
+    return BudgetExhausted(retry_after=_whole(seconds))
 
 
-def _refusal_of_full(window: dict[str, Any]) -> RateLimited | None:
-    """The refusal of a call beyond the rate; None where it is not full (any more)."""
+def _budget_key(now: datetime) -> str:
+    return f"{settings.CHAT_DAILY_TOKEN_BUDGET} on {now.astimezone(UTC).date()}"
+
+
+def _seconds_left(window: dict[str, Any]) -> float | None:
+    """Until a full window ends; None where it is not full (any more)."""
     with connection.cursor() as cursor:
         cursor.execute(SECONDS_LEFT, window)
         row = cursor.fetchone()
     if row is None:
         return None
-    now = time.monotonic()
-    if len(_full) >= REMEMBERED_WINDOWS:
-        _full.clear()
-    _full[window["client"]] = now + row[0], now + min(row[0], REMEMBERED_SECONDS)
-    return _rate_limited(row[0])
+    _remember(window["client"], row[0])
+    return float(row[0])
 
 
-def _rate_limited(seconds_left: float) -> RateLimited:
-    return RateLimited(retry_after=max(1, math.ceil(seconds_left)))
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
 
 
-def known_refusal(client: str | None, call: str = "ask") -> RateLimited | None:
-    """The refusal of a client that has just been refused; asks no database."""
-    if not client or not _full:
-        return None
-    key, now = _key(client, call), time.monotonic()
-    ends_at, forgotten_at = _full.get(key, (now, now))
-    if now < forgotten_at:
-        return _rate_limited(ends_at - now)
-    _full.pop(key, None)
-    return None
-
-
+# Calls beside asking ------------------------------------------------------------------------
 async def run_counted[T](client: str | None, call: str, work: Callable[[], T]) -> T:
     """Run `work` in a database thread (`in_thread`) as one of a client's calls (of `CALLS`).
 
@@ -156,8 +151,37 @@ def _count(client: str | None, call: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(COUNT.format(where=""), window)
             is_counted = cursor.fetchone() is not None
-        if not is_counted and (refusal := _refusal_of_full(window)):
-            raise refusal
+        if not is_counted and (seconds := _seconds_left(window)) is not None:
+            raise RateLimited(retry_after=_whole(seconds))
+
+
+# Refusals from memory -----------------------------------------------------------------------
+def known_refusal(client: str | None, call: str = "ask") -> ChatError | None:
+    """The refusal that this call would get, where this worker knows; runs no statement."""
+    if not _used_up:
+        return None
+    if client and (seconds := _known_seconds(_key(client, call))):
+        return RateLimited(retry_after=_whole(seconds))
+    if call == "ask" and (seconds := _known_seconds(_budget_key(timezone.now()))):
+        return BudgetExhausted(retry_after=_whole(seconds))
+    return None
+
+
+def _remember(key: str, seconds: float) -> None:
+    if len(_used_up) >= REMEMBERED_WINDOWS:
+        _used_up.clear()
+    now = time.monotonic()
+    _used_up[key] = now + seconds, now + min(seconds, REMEMBERED_SECONDS)
+
+
+def _known_seconds(key: str) -> float:
+    """How long it stays used up; 0 where that is not known."""
+    ends_at, forgotten_at = _used_up.get(key, (0, 0))
+    now = time.monotonic()
+    if now < forgotten_at:
+        return ends_at - now
+    _used_up.pop(key, None)
+    return 0
 
 
 def forget_idle_clients() -> None:

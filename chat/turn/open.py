@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.database import LOST, Statement, check_not_abandoned, in_thread, retry, run_statement
-from chat.errors import BudgetExhausted, RateLimited
+from chat.errors import BudgetExhausted, ChatError, RateLimited
 from chat.models import ChatSession, Message
 from chat.turn import history, idempotency, limits
 from chat.turn.history import Exchanges
@@ -100,8 +100,8 @@ async def open_turn(turn: Turn) -> Opened:
     return await in_thread(lambda: open_with_checks(turn), left)
 
 
-async def _open_refused(turn: Turn, refusal: RateLimited) -> Opened:
-    """What was answered before is answered again, also to a client that asks too often."""
+async def _open_refused(turn: Turn, refusal: ChatError) -> Opened:
+    """What was answered before is answered again, even beyond the limits."""
     if turn.question.idempotency_key and (earlier := await in_thread(lambda: _finished(turn))):
         return earlier
     raise refusal

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection, transaction
 
-from chat.api import reading
+from chat.api import concurrency
 from chat.models import ChatSession, Message
 from chat.sessions import MAX_PAGE_BYTES
 from tests.helpers.waiting import eventually
@@ -288,23 +288,23 @@ def test_few_pages_are_read_at_once_and_the_others_wait(proxied, clients):
                 pool.submit(proxied.client.get, path, headers=from_client(number % clients))
                 for number in range(12)
             ]
-            eventually(lambda: waiting_readings() >= reading.PAGES_BEING_READ)
+            eventually(lambda: waiting_readings() >= concurrency.PAGES_READ_AT_ONCE)
             rated = proxied.client.put(feedback, json={"rating": "up"})
             waiting = waiting_readings()
         statuses = {each.result().status_code for each in readings}
 
-    assert waiting == reading.PAGES_BEING_READ
+    assert waiting == concurrency.PAGES_READ_AT_ONCE
     assert rated.status_code == 200  # not all of the database's threads are taken
     assert statuses == {200}
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_client_that_disconnects_gives_its_places_back(proxied):
+def test_a_client_that_disconnects_frees_its_slots(proxied):
     session = proxied.client.post("/chat", json={"message": "?"}).json()["session_id"]
     request = f"GET /chat/{session} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
     with locked_sessions():
-        for _ in range(3 * reading.PAGES_OF_A_CLIENT):
+        for _ in range(3 * concurrency.PAGES_PER_CLIENT):
             with socket.create_connection(("127.0.0.1", proxied.port)) as sock:
                 sock.sendall(request)
         eventually(waiting_readings)
@@ -313,12 +313,12 @@ def test_a_client_that_disconnects_gives_its_places_back(proxied):
     assert (answer.status_code, answer.elapsed.total_seconds() < 5) == (200, True)
 
 
-def test_a_page_counts_until_its_request_has_ended():
-    """Of what is sent to a client that does not read, the kernel holds much: hence without HTTP."""
+def test_a_slot_is_taken_until_its_request_has_ended():
+    """Without HTTP: the kernel would take a whole page for a client that does not read."""
     sent = asyncio.Event()
 
     async def request(begun):
-        async with reading.a_page("alice"):
+        async with concurrency.slot_for_page("alice"):
             begun.append(len(begun))
         await sent.wait()
 
@@ -331,7 +331,7 @@ def test_a_page_counts_until_its_request_has_ended():
         await asyncio.wait(tasks)
         return while_unsent, len(begun)
 
-    assert asyncio.run(requests()) == (reading.PAGES_OF_A_CLIENT, 6)
+    assert asyncio.run(requests()) == (concurrency.PAGES_PER_CLIENT, 6)
 
 
 # Caches -------------------------------------------------------------------------------------

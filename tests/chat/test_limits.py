@@ -97,6 +97,11 @@ def test_the_turn_that_crosses_the_budget_is_the_last_of_the_day(limited, model)
     assert answers[2].json()["code"] == "budget_exhausted"
     assert 0 < int(answers[2].headers["Retry-After"]) <= 86_400
     assert DailyTokens.objects.get().tokens == 36
+    with transaction.atomic(), connection.cursor() as cursor:  # from then on it needs no statement
+        cursor.execute("LOCK TABLE chat_daily_tokens, chat_rate_window IN ACCESS EXCLUSIVE MODE")
+        again = [ask() for _ in range(3)]
+    assert {answer.json()["code"] for answer in again} == {"budget_exhausted"}
+    assert all(0 < int(answer.headers["Retry-After"]) <= 86_400 for answer in again)
     assert Message.objects.count() == before + 4
 
 
@@ -226,6 +231,19 @@ def test_what_a_worker_knows_of_a_full_window_ends_with_the_window(settings, mon
 
 
 @pytest.mark.django_db
+def test_a_window_that_ends_while_a_question_is_refused_is_no_budget(settings, monkeypatch):
+    settings.CHAT_RATE, settings.CHAT_DAILY_TOKEN_BUDGET = (1, 60), 10
+    monkeypatch.setattr(limits, "_seconds_left", lambda window: None)
+    limits.admit("frank")
+
+    with pytest.raises(RateLimited) as refused:
+        limits.admit("frank")
+
+    assert refused.value.retry_after == 1
+    assert limits.known_refusal("frank") is None
+
+
+@pytest.mark.django_db
 def test_a_worker_remembers_no_more_clients_than_it_should(settings, monkeypatch):
     settings.CHAT_RATE = (1, 60)
     monkeypatch.setattr(limits, "REMEMBERED_WINDOWS", 3)
@@ -236,7 +254,7 @@ def test_a_worker_remembers_no_more_clients_than_it_should(settings, monkeypatch
             limits.admit(f"client {number}")
         assert limits.known_refusal(f"client {number}")
 
-    assert len(limits._full) <= 3
+    assert len(limits._used_up) <= 3
 
 
 @pytest.mark.django_db

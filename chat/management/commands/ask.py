@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from loguru import logger
 from pydantic import ValidationError
 
+from chat.api.invisible import is_blank
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import ChatRequest
 from chat.checks import require_model
@@ -96,6 +97,6 @@ def passage_of(file: str | None) -> str | None:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeError as error:
         raise CommandError(f"{file} is not a text in UTF-8.") from error
-    if not passage.strip():
+    if is_blank(passage):
         raise CommandError(f"{file} is empty.")
     return passage

@@ -1,0 +1,45 @@
+"""How many pages of history are prepared and sent at once; further requests wait.
+
+A page may be long, and it stays in memory until its client has read it. Hence a limit per client.
+The limit on pages being read from the database leaves threads for everything else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+from weakref import WeakValueDictionary
+
+from chat.errors import DatabaseUnavailable, RateLimited
+
+PAGES_PER_CLIENT = 4
+PAGES_READ_AT_ONCE = 4
+TIMEOUT_SECONDS = 8
+
+_slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+_reading = asyncio.Semaphore(PAGES_READ_AT_ONCE)
+
+
+@asynccontextmanager
+async def slot_for_page(client: str) -> AsyncIterator[None]:
+    """Wait for a slot; the page is read within the context.
+
+    The client's slot is freed when the current task, the request's, ends: then the page has been
+    sent, or the client has disconnected. Raises RateLimited or DatabaseUnavailable after
+    `TIMEOUT_SECONDS`.
+    """
+    slots = _slots.setdefault(client, asyncio.Semaphore(PAGES_PER_CLIENT))
+    try:
+        await asyncio.wait_for(slots.acquire(), TIMEOUT_SECONDS)
+    except TimeoutError:
+        raise RateLimited(retry_after=1) from None
+    request = cast(asyncio.Task[object], asyncio.current_task())
+    request.add_done_callback(lambda _: slots.release())
+    try:
+        await asyncio.wait_for(_reading.acquire(), TIMEOUT_SECONDS)
+    except TimeoutError:
+        raise DatabaseUnavailable("too many pages of history are being read") from None
+    try:
+        yield
+    finally:
+        _reading.release()
