@@ -10,6 +10,10 @@ PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 OPEN_TO_ALL = ("/widget.js", "/widget/")
 
 
+def is_admin(path: str) -> bool:
+    return path.startswith("/admin")
+
+
 def is_page(path: str) -> bool:
     return path == HOME or path.startswith(PAGES)
 
