@@ -32,12 +32,10 @@ from loguru import logger
 
 from chatbackend import cors
 from chatbackend.body_limit import Receive, Scope, with_whole_body
-from chatbackend.page_limit import ADMIN_PAGES_AT_ONCE, OTHER_PAGES_AT_ONCE, LimitedPages
-from chatbackend.paths import is_admin, is_open_to_all, is_page
+from chatbackend.page_limit import LimitedPages
+from chatbackend.paths import is_open_to_all, is_page
 
-pages = get_asgi_application()
-admin_pages = LimitedPages(pages, ADMIN_PAGES_AT_ONCE)
-other_pages = LimitedPages(pages, OTHER_PAGES_AT_ONCE)
+pages = LimitedPages(get_asgi_application())
 
 from chat.checks import stop_if_misconfigured  # noqa: E402 - models need a Django that is set up
 from chat.turn import heartbeat, service  # noqa: E402
@@ -147,9 +145,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
 def handler_for(scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     if cors.is_preflight(scope["method"], scope["headers"]):
         return answer_preflight
-    if is_admin(scope["path"]):
-        return admin_pages
-    return other_pages if is_page(scope["path"]) else api
+    return pages if is_page(scope["path"]) else api
 
 
 def headers_of_every_answer(scope: Scope, request_id: str) -> cors.Headers:

@@ -10,12 +10,16 @@ from typing import Any
 
 from loguru import logger
 
+from chatbackend.paths import ADMIN, LOG_IN
+
 type Scope = dict[str, Any]
 type Receive = Callable[[], Awaitable[Any]]
 type Send = Callable[[Any], Awaitable[None]]
 type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ADMIN_PAGES_AT_ONCE = 4  # in each process, as the other numbers
+# In each process. Log-ins have their own number, so that many of them keep nobody out who is in.
+LOG_INS_AT_ONCE = 2
+ADMIN_PAGES_AT_ONCE = 4
 OTHER_PAGES_AT_ONCE = 8
 MAX_WAITING = 300
 MAX_WAIT_SECONDS = 60
@@ -34,22 +38,22 @@ HEADERS = [
 
 
 class LimitedPages:
-    """An application that makes a limited number of pages at once. The others wait, first come,
-    first served; one that would wait for too long is answered with 503.
-    """
+    """The application for pages, with a limited number of each kind at once."""
 
-    def __init__(self, pages: Application, at_once: int) -> None:
+    def __init__(self, pages: Application) -> None:
         self._pages = pages
-        self._free = asyncio.Semaphore(at_once)
-        self._waiting = 0
+        self._log_ins = _Places(LOG_INS_AT_ONCE)
+        self._admin = _Places(ADMIN_PAGES_AT_ONCE)
+        self._others = _Places(OTHER_PAGES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not await self._acquire():
-            logger.warning("No page could be made: too many are being made or waited for")
-            await send({"type": "http.response.start", "status": 503, "headers": HEADERS})
+        places = self._places(scope)
+        if not await places.acquire():
+            logger.warning("A page was refused: too many are being made and waited for")
+            await send({"type": "http.response.start", "status": 429, "headers": HEADERS})
             await send({"type": "http.response.body", "body": BUSY})
             return
-        release = _once(self._free.release)
+        release = _once(places.release)
 
         async def release_and_send(event: Any) -> None:
             # What follows the view is only sending, at the client's pace.
@@ -61,7 +65,21 @@ class LimitedPages:
         finally:
             release()
 
-    async def _acquire(self) -> bool:
+    def _places(self, scope: Scope) -> "_Places":
+        if scope["path"] == LOG_IN and scope["method"] == "POST":
+            return self._log_ins
+        return self._admin if scope["path"].startswith(ADMIN) else self._others
+
+
+class _Places:
+    """Taken in turn: first come, first served."""
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+        self._waiting = 0
+
+    async def acquire(self) -> bool:
+        """Whether there is a place, after a while if need be."""
         if self._waiting >= MAX_WAITING:
             return False
         self._waiting += 1
@@ -73,6 +91,9 @@ class LimitedPages:
         finally:
             self._waiting -= 1
         return True
+
+    def release(self) -> None:
+        self._free.release()
 
 
 def _once(work: Callable[[], None]) -> Callable[[], None]:

@@ -1,17 +1,15 @@
 """The one table of paths: which are pages for people. All other paths belong to the API."""
 
 HOME = "/"
+ADMIN = "/admin"
+LOG_IN = "/admin/login/"
 # Served with all of Django's middleware: sessions, CSRF, security headers.
-PAGES = ("/admin", "/static/", "/docs")
+PAGES = (ADMIN, "/static/", "/docs")
 # Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 
 # The scripts of the readers' chat, which any page may load: their view sends the CORS header.
 OPEN_TO_ALL = ("/widget.js", "/widget/")
-
-
-def is_admin(path: str) -> bool:
-    return path.startswith("/admin")
 
 
 def is_page(path: str) -> bool:
