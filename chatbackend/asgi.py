@@ -32,9 +32,10 @@ from loguru import logger
 
 from chatbackend import cors
 from chatbackend.body_limit import Receive, Scope, with_whole_body
+from chatbackend.page_limit import LimitedPages
 from chatbackend.paths import is_open_to_all, is_page
 
-pages = get_asgi_application()
+pages = LimitedPages(get_asgi_application())
 
 from chat.checks import stop_if_misconfigured  # noqa: E402 - models need a Django that is set up
 from chat.turn import heartbeat, service  # noqa: E402

@@ -26,7 +26,7 @@ UUID = re.compile(r"([0-9a-f]{8})-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNOREC
 SHORTEST_SECRET = 6
 # Their lines would repeat what the access line says, or report every request of an SDK.
 QUIET = {
-    "django.request": logging.CRITICAL,  # the traceback of a crash is logged where it is caught
+    "django.request": logging.ERROR,  # the traceback of a crash; refusals are in the access line
     "django.security.DisallowedHost": logging.CRITICAL,
     "uvicorn.access": logging.CRITICAL,
     "uvicorn.error": logging.WARNING,  # start and end of each worker, which gunicorn logs too

@@ -1,8 +1,10 @@
 """The one table of paths: which are pages for people. All other paths belong to the API."""
 
 HOME = "/"
+ADMIN = "/admin"
+LOG_IN = "/admin/login/"
 # Served with all of Django's middleware: sessions, CSRF, security headers.
-PAGES = ("/admin", "/static/", "/docs")
+PAGES = (ADMIN, "/static/", "/docs")
 # Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 

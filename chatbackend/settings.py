@@ -65,16 +65,19 @@ LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
 ROOT_URLCONF = "chatbackend.urls"
 ASGI_APPLICATION = "chatbackend.asgi.application"
 INSTALLED_APPS = [
-    "review",
+    "review.apps.ReviewConfig",
     "chat",
     "ninja",  # serves Swagger's files from here, not from a CDN
-    "django.contrib.admin",
+    "review.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.postgres",  # the search of messages
     "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",  # backup codes, by `manage.py addstatictoken`
 ]
 # The API needs no sessions, users or forms, so its handler (`chatbackend.asgi`) runs these alone;
 # a middleware that is not made for async would hold a thread.
@@ -131,6 +134,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+PASSWORD_HASHERS = ["review.passwords.LowPriorityHasher"]
+STAFF_SECOND_FACTOR = one_of("STAFF_SECOND_FACTOR", "off", ("off", "optional", "required"))
+OTP_TOTP_ISSUER = BOOK_TITLE  # as authenticator apps name the account
 
 # PostgreSQL ---------------------------------------------------------------------------------
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -9,9 +9,11 @@ from chat.api.routes import api
 from chat.pages.home import home
 from chat.pages.widget import loader, module
 from review.admin.insights import insights_page
+from review.second_factor_page import second_factor_page
 
 urlpatterns = [
     path("admin/insights/", admin.site.admin_view(insights_page), name="insights"),
+    path("admin/second-factor/", second_factor_page, name="second-factor"),
     path("admin/", admin.site.urls),
     path("", home),
     path("widget.js", loader),

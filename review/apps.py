@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
 REVIEWERS = "Conversation reviewers"
@@ -13,12 +14,16 @@ REVIEWERS_MAY = (
 )
 
 
+class StaffAdminConfig(AdminConfig):
+    default_site = "review.site.StaffSite"
+
+
 class ReviewConfig(AppConfig):
     name = "review"
     verbose_name = "Review"
 
     def ready(self) -> None:
-        # The permissions are those of the chat's models; this app has none of its own.
+        # The permissions are those of the chat's models; this app's own has none.
         post_migrate.connect(make_reviewers, sender=apps.get_app_config("chat"))
 
 

@@ -47,6 +47,22 @@ def test_a_failure_is_an_error_line(server, ask, model):
     assert (request["level"], request["status"]) == ("ERROR", 502)
 
 
+@pytest.mark.parametrize("path", ["/admin/", "/admin/chat/chatsession/", "/admin/insights/"])
+def test_a_page_that_crashes_leaves_its_traceback(serve, path):
+    """Here because PostgreSQL is away."""
+    server = serve(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing", LOG_FORMAT="json")
+
+    answer = server.client.get(path, headers={"Cookie": "sessionid=abc"})
+
+    assert answer.status_code == 500
+    assert "Traceback" not in answer.text
+    lines = lines_of(server, answer.headers["X-Request-ID"], 2)
+    (crash,) = [line for line in lines if "exception" in line]
+    assert (crash["level"], crash["message"]) == ("ERROR", f"Internal Server Error: {path}")
+    assert crash["exception"]["what"].startswith("OperationalError: connection failed")
+    assert any("django/contrib/sessions" in frame for frame in crash["exception"]["frames"])
+
+
 def test_the_callers_request_id_is_kept(server, client):
     mine = f"front-end.{uuid4()}"
 
