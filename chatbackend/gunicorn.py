@@ -41,6 +41,7 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": Protocol,
+        "ws": "none",
         "proxy_headers": False,
         "access_log": False,  # `chatbackend.asgi` writes it
     }
