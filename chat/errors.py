@@ -28,6 +28,12 @@ class MethodNotAllowed(ChatError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(ChatError):
+    """The rest of a request did not come in time."""
+
+    code = "request_timeout"
+
+
 class PayloadTooLarge(ChatError):
     code = "payload_too_large"
 
@@ -80,6 +86,12 @@ class Interrupted(ChatError):
     """The worker that wrote this reply was killed. Only ever stored, never raised."""
 
     code = "interrupted"
+
+
+class Unavailable(ChatError):
+    """There are more requests, or parts of them, than the service can hold at once."""
+
+    code = "unavailable"
 
 
 class DatabaseUnavailable(ChatError):

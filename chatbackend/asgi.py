@@ -1,96 +1,48 @@
 """The application as a server sees it: Django, wrapped in what every request needs.
 
 The wrapper gives each request an id (the client's own, where it is usable), answers a browser's
-CORS preflight, adds the headers that every answer carries, writes the access line, and drops a body
-that is too large before it is kept anywhere. It is plain ASGI and not a Django middleware so that
-it also covers a streamed answer, which is sent after Django's middleware is done.
+CORS preflight, adds the headers that every answer carries, writes the access line, and answers what
+no Django handler could. It is plain ASGI and not a Django middleware so that it also covers a
+streamed answer, which is sent after Django's middleware is done.
 """
 
-import asyncio
 import os
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from inspect import iscoroutinefunction
-from io import BytesIO
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
 
-from asgiref.sync import sync_to_async
+import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
-from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponseNotFound
-from django.http.response import HttpResponseBase
-from django.urls import Resolver404, resolve, set_script_prefix
-from django.utils.module_loading import import_string
 from loguru import logger
 
 from chatbackend import cors
-from chatbackend.body_limit import Receive, Scope, with_whole_body
-from chatbackend.page_limit import LimitedPages
 from chatbackend.paths import is_open_to_all, is_page
 
-pages = LimitedPages(get_asgi_application())
+django.setup()
 
-from chat.checks import stop_if_misconfigured  # noqa: E402 - models need a Django that is set up
+from chat.api.problems import problem_document  # noqa: E402 - needs a Django that is set up
+from chat.checks import stop_if_misconfigured  # noqa: E402
+from chat.errors import InternalError  # noqa: E402
 from chat.turn import heartbeat, service  # noqa: E402
+from chatbackend.body_limit import INCOMPLETE, Receive, Scope, with_whole_body  # noqa: E402
+from chatbackend.handlers import ApiHandler, PagesHandler  # noqa: E402
+from chatbackend.http_protocol import REFUSED  # noqa: E402
+from chatbackend.page_limit import LimitedPages  # noqa: E402
+from llm.errors import CodedError  # noqa: E402
 
 stop_if_misconfigured()
 
 type Send = Callable[[Any], Awaitable[None]]
 
 USABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+CLOSE = (b"Connection", b"close")
+STRICT_TRANSPORT_SECURITY = f"max-age={settings.SECURE_HSTS_SECONDS}".encode()
 
-
-class ApiHandler(ASGIHandler):
-    """Django for the API, which never blocks the event loop: with the given middleware, and without
-    the thread and the signals by which Django manages a database connection for each request.
-    (The API's connections belong to `chat.database`, not to requests.)
-    """
-
-    def __init__(self, middleware: Iterable[str]) -> None:
-        self.middleware = middleware
-        super().__init__()
-
-    def load_middleware(self, is_async: bool = False) -> None:
-        """The given middleware instead of settings.MIDDLEWARE, which is for pages."""
-        respond: Any = convert_exception_to_response(call_view)
-        for name in reversed(list(self.middleware)):
-            respond = convert_exception_to_response(import_string(name)(respond))
-        self.respond = respond
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        event = await receive()  # with the whole body, see `with_whole_body`
-        if event["type"] == "http.disconnect":
-            return
-        set_script_prefix(get_script_prefix(scope))
-        request, response = self.create_request(scope, BytesIO(event["body"]))
-        try:
-            async with asyncio.TaskGroup() as group:
-                listening = group.create_task(self.listen_for_disconnect(receive))
-                if request is not None:
-                    response = await self.respond(request)
-                await self.send_response(cast(HttpResponseBase, response), send)
-                listening.cancel()
-        except* RequestAborted:
-            pass
-
-
-async def call_view(request: HttpRequest) -> HttpResponseBase:
-    try:
-        match = request.resolver_match = resolve(request.path_info)
-    except Resolver404:  # Django's page for it would take a thread
-        return HttpResponseNotFound()
-    view = match.func if iscoroutinefunction(match.func) else sync_to_async(match.func)
-    response: HttpResponseBase = await view(request, *match.args, **match.kwargs)
-    return response
-
-
+pages = LimitedPages(PagesHandler())
 api = ApiHandler(settings.API_MIDDLEWARE)
 
 
@@ -120,7 +72,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal status
         if event["type"] == "http.response.start":
             status = event["status"]
-            event["headers"] = [*event["headers"], *extra_headers]
+            event["headers"] = with_common_headers(event["headers"], common_headers, scope)
         try:
             await send(event)
         except RuntimeError as error:  # uvloop's error for a client that has just disconnected
@@ -129,9 +81,12 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
 
     with logger.contextualize(request_id=request_id):
         try:
-            extra_headers = headers_of_every_answer(scope, request_id)
-            receive = await with_whole_body(scope, receive)
-            await handler_for(scope)(scope, receive, send_with_headers)
+            common_headers = headers_of_every_answer(scope, request_id)
+            await respond(scope, receive, send_with_headers)
+        except Exception as error:
+            if status:
+                raise
+            await refuse(error, scope, request_id, send_with_headers)
         finally:
             logger.bind(
                 method=scope["method"],
@@ -142,25 +97,67 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             ).log(level_of(status), "Request" if status else "Request abandoned by the client")
 
 
-def handler_for(scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+    receive = await with_whole_body(scope, receive)
+    if REFUSED in scope:
+        raise scope[REFUSED]
     if cors.is_preflight(scope["method"], scope["headers"]):
-        return answer_preflight
-    return pages if is_page(scope["path"]) else api
+        await answer(
+            send, 200, [(b"Content-Length", b"0"), *cors.preflight_headers(scope["headers"])]
+        )
+    elif is_page(scope["path"]):
+        await pages(scope, receive, send)
+    else:
+        await api(scope, receive, send)
+
+
+async def refuse(error: Exception, scope: Scope, request_id: str, send: Send) -> None:
+    """Answer with a problem document: what the protocol refused, or a crash outside of Django."""
+    if not isinstance(error, CodedError):
+        logger.opt(exception=error).error("Unforeseen error")
+        error = InternalError()
+    accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+    problem = problem_document(error, request_id, accept)
+    scope.setdefault("state", {}).update(code=error.code, reason=str(error))
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in problem.items()]
+    headers.append(CLOSE)
+    await answer(send, problem.status_code, headers, problem.content)
+
+
+async def answer(send: Send, status: int, headers: cors.Headers, body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def headers_of_every_answer(scope: Scope, request_id: str) -> cors.Headers:
     found = [(b"X-Request-ID", request_id.encode())]
     if not is_open_to_all(scope["path"]):
         found += cors.headers_for(scope["headers"])
-    if not is_page(scope["path"]):  # Django's own middleware adds it to pages
+    if not is_page(scope["path"]):  # Django's own middleware adds them to pages
         found.append((b"X-Content-Type-Options", b"nosniff"))
+        if settings.SECURE_HSTS_SECONDS and came_by_tls(scope):
+            found.append((b"Strict-Transport-Security", STRICT_TRANSPORT_SECURITY))
     return found
 
 
-async def answer_preflight(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = [(b"Content-Length", b"0"), *cors.preflight_headers(scope["headers"])]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body"})
+def came_by_tls(scope: Scope) -> bool:
+    """Whether the client's own connection is encrypted; TLS usually ends at a proxy."""
+    if scope["scheme"] == "https":
+        return True
+    return bool(settings.NUM_PROXIES) and any(
+        name == b"x-forwarded-proto" and value.partition(b",")[0].strip() == b"https"
+        for name, value in scope["headers"]
+    )
+
+
+def with_common_headers(own: cors.Headers, common: cors.Headers, scope: Scope) -> cors.Headers:
+    """An answer's headers. What the API says is for one client, unless it says otherwise."""
+    headers = [*own, *common]
+    if not is_page(scope["path"]) and not any(name.lower() == b"cache-control" for name, _ in own):
+        headers.append((b"Cache-Control", b"no-store"))
+    if INCOMPLETE in scope:
+        headers.append(CLOSE)
+    return headers
 
 
 def level_of(status: int) -> str:

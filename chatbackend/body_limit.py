@@ -5,6 +5,8 @@ from typing import Any
 
 from django.conf import settings
 
+from chat.errors import Unavailable
+
 type Event = dict[str, Any]
 type Scope = dict[str, Any]
 type Receive = Callable[[], Awaitable[Event]]
@@ -12,28 +14,64 @@ type Receive = Callable[[], Awaitable[Event]]
 # A body that is too large is still read (and dropped) up to here, so that a client which sends all
 # of it first can read the answer.
 DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
+# Of all bodies that are still coming, in one process.
+MOST_INCOMPLETE_BYTES = 2**26
+
+INCOMPLETE = "chatbackend.incomplete"
+
+_incomplete_bytes = 0
 
 
 async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
     """`receive` with the body already read; a body that is too large is dropped, and left empty.
 
-    The header Content-Length then says how large it was, which is what Django checks.
+    The header Content-Length then says how large it was, which is what Django checks. `INCOMPLETE`
+    is in the scope where some of it is still to come. Raises Unavailable where too many bodies are
+    still to come.
     """
-    body, size, more = [], 0, True
-    while more and size <= DRAINED_BYTES:
-        event = await receive()
-        if event["type"] != "http.request":  # the client has disconnected
-            return push_back(event, receive)
-        size += len(event["body"])
-        more = event["more_body"]
-        if size <= settings.MAX_BODY_BYTES:
-            body.append(event["body"])
-        else:
-            body.clear()
+    event = await receive()
+    if event["type"] == "http.request" and event["more_body"]:
+        event = await _rest_of(event, receive)
+    if event["type"] != "http.request":
+        return push_back(event, receive)
+    if event.get("is_incomplete"):
+        scope[INCOMPLETE] = True
+    size = event.get("size", len(event["body"]))
     if size > settings.MAX_BODY_BYTES:
-        others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+        event["body"] = b""
+        others = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
         scope["headers"] = [*others, (b"content-length", str(size).encode())]
-    return push_back({"type": "http.request", "body": b"".join(body), "more_body": False}, receive)
+    return push_back(event, receive)
+
+
+async def _rest_of(event: Event, receive: Receive) -> Event:
+    """The events of one body as one event, with its `size` and whether it `is_incomplete`; or the
+    event that the client has left.
+    """
+    global _incomplete_bytes  # noqa: PLW0603
+    parts, size, kept = [event["body"]], len(event["body"]), 0
+    try:
+        while event["more_body"] and size <= DRAINED_BYTES:
+            _incomplete_bytes += size - kept
+            kept = size
+            if _incomplete_bytes > MOST_INCOMPLETE_BYTES:
+                raise Unavailable("too many bodies are still coming", retry_after=1)
+            event = await receive()
+            if event["type"] != "http.request":
+                return event
+            size += len(event["body"])
+            parts.append(event["body"])
+            if size > settings.MAX_BODY_BYTES:
+                parts.clear()
+    finally:
+        _incomplete_bytes -= kept
+    return {
+        "type": "http.request",
+        "body": b"".join(parts),
+        "more_body": False,
+        "size": size,
+        "is_incomplete": event["more_body"],
+    }
 
 
 def push_back(event: Event, receive: Receive) -> Receive:

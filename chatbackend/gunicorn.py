@@ -5,8 +5,10 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
@@ -20,7 +22,7 @@ from gunicorn.workers.base import Worker as AnyWorker
 from loguru import logger
 from uvicorn_worker import UvicornWorker
 
-from chatbackend.http_protocol import Protocol
+from chatbackend.http_protocol import Connections, Protocol
 from chatbackend.web_addresses import in_brackets
 from llm.providers import activating_settings, is_demonstration, providers
 
@@ -29,6 +31,8 @@ django.setup()
 from chat.checks import warning_sentences  # noqa: E402 - models need a Django that is set up
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
+MOST_CONNECTIONS = 10_000  # of a worker, where the system allows them
+OTHER_DESCRIPTORS = 100  # for the database, the admin, libraries, sockets that listen
 
 
 class Worker(UvicornWorker):
@@ -37,6 +41,7 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": Protocol,
+        "ws": "none",
         "proxy_headers": False,
         "access_log": False,  # `chatbackend.asgi` writes it
     }
@@ -59,6 +64,19 @@ class Logger(GunicornLogger):
             each.handlers, each.propagate = [], True
 
 
+def most_connections() -> int:
+    """How many connections a worker may have: with each it may need another one to the model."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS + OTHER_DESCRIPTORS
+    if soft < wanted:
+        with suppress(OSError, ValueError):  # some systems allow less than they say
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return max(1, (min(soft, wanted) - OTHER_DESCRIPTORS) // 2)
+
+
+Connections.most = most_connections()
 bind = f"{in_brackets(settings.HOST)}:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
 preload_app = True  # loaded once, shared by the workers: a quicker start, less memory
@@ -71,7 +89,7 @@ control_socket_disable = True
 # Answers that are being written when the server is to end get the time to be completed.
 graceful_timeout = int(settings.LLM_TIMEOUT_SECONDS) + 15
 keepalive = 75  # longer than the usual balancer's, so that the balancer closes first
-timeout = 60
+timeout = 60  # without a sign of life from a worker
 
 
 def on_starting(server: Arbiter) -> None:

@@ -20,12 +20,26 @@ from pydantic import BaseModel
 from chat.api.media_types import EVENT_STREAM, JSON, PROBLEM_JSON
 from chat.api.problems import PROBLEMS, ProblemResponse
 from chat.api.schemas import StreamEvent, encode
-from chat.errors import AnswerInProgress, BadRequest, BudgetExhausted, InternalError, RateLimited
+from chat.errors import (
+    AnswerInProgress,
+    BadRequest,
+    BudgetExhausted,
+    InternalError,
+    RateLimited,
+    RequestTimeout,
+    Unavailable,
+)
 from llm.errors import CodedError, ModelRateLimited
 
-COMMON_ERRORS: tuple[type[CodedError], ...] = (BadRequest, InternalError)
+COMMON_ERRORS: tuple[type[CodedError], ...] = (
+    BadRequest,
+    RequestTimeout,
+    InternalError,
+    Unavailable,
+)
 WITH_RETRY_AFTER = {
-    error.code for error in (AnswerInProgress, RateLimited, BudgetExhausted, ModelRateLimited)
+    error.code
+    for error in (AnswerInProgress, RateLimited, BudgetExhausted, ModelRateLimited, Unavailable)
 }
 RETRY_AFTER = {
     "Retry-After": {
@@ -60,7 +74,9 @@ def answers(
     """A route's options: what it answers with, and each error by its status."""
     codes: dict[int, list[str]] = {}
     for error in (*COMMON_ERRORS, *errors):
-        codes.setdefault(PROBLEMS[error.code].status, []).append(error.code)
+        status = PROBLEMS[error.code].status
+        if status not in success:  # /health/ready has a 503 of its own
+            codes.setdefault(status, []).append(error.code)
     documented: dict[int, Any] = {status: _described(codes[status]) for status in sorted(codes)}
     if streams:
         documented[200] = {"content": {EVENT_STREAM: {"schema": EVENT}}}

@@ -33,6 +33,8 @@ from chat.errors import (
     NotFound,
     PayloadTooLarge,
     RateLimited,
+    RequestTimeout,
+    Unavailable,
     UnsupportedMediaType,
 )
 from llm.errors import (
@@ -59,6 +61,12 @@ PROBLEMS: dict[str, Problem] = {
     NotFound.code: Problem(404, "Not found", "There is nothing at this address."),
     MethodNotAllowed.code: Problem(
         405, "Method not allowed", "This address does not accept this kind of request."
+    ),
+    RequestTimeout.code: Problem(
+        408,
+        "Request timeout",
+        "The request did not arrive in time; please try again.",
+        retryable=True,
     ),
     AnswerInProgress.code: Problem(
         409,
@@ -115,6 +123,12 @@ PROBLEMS: dict[str, Problem] = {
         "The language model is receiving too many requests; please try again in a moment.",
         retryable=True,
     ),
+    Unavailable.code: Problem(
+        503,
+        "Unavailable",
+        "The chat is receiving too many requests; please try again in a moment.",
+        retryable=True,
+    ),
     DatabaseUnavailable.code: Problem(
         503,
         "Database unavailable",
@@ -166,7 +180,14 @@ class ProblemResponse(Schema):
 
 
 def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
-    """`error` as clients get it; its own message stays inside."""
+    """`error` as the client of `request` gets it."""
+    note(request, code=error.code)
+    headers = request.headers
+    return problem_document(error, headers.get("X-Request-ID", ""), headers.get("Accept", ""))
+
+
+def problem_document(error: CodedError, request_id: str, accept: str) -> HttpResponse:
+    """`error` as clients get it; its own message stays inside. `accept` is a header Accept."""
     problem = PROBLEMS[error.code]
     body: dict[str, object] = {
         "type": f"urn:problem-type:chat:{error.code}",
@@ -175,22 +196,20 @@ def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
         "detail": detail(error),
         "code": error.code,
         "retryable": problem.retryable,
-        "request_id": request.headers.get("X-Request-ID", ""),
+        "request_id": request_id,
     }
     if isinstance(error, InvalidRequest):
         body["errors"] = error.errors
-    response = HttpResponse(json.dumps(body), _media_type(request), problem.status)
+    response = HttpResponse(json.dumps(body), _media_type(accept), problem.status)
     response["Content-Length"] = str(len(response.content))
     response["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["Accept"])
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
-    note(request, code=error.code)
     return response
 
 
-def _media_type(request: HttpRequest) -> str:
-    accept = request.headers.get("Accept", "")
+def _media_type(accept: str) -> str:
     return JSON if accepts(accept, JSON) and not accepts(accept, PROBLEM_JSON) else PROBLEM_JSON
 
 

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
+from contextlib import contextmanager
 from statistics import median
 
 import httpx2
@@ -91,68 +91,57 @@ def has_ipv6():
     return True
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-@pytest.mark.parametrize("host", ["::", "[::1]"])
-def test_an_ipv6_host_is_listened_on_and_shown_as_an_address(environment, tmp_path, host):
-    port = free_port()
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(
-        GUNICORN,
-        cwd=CHECKOUT,
-        env=os.environ | environment | {"HOST": host, "PORT": str(port), "LOG_FORMAT": "json"},
-        stderr=log,
-    )
+@contextmanager
+def started(command, environment, log):
+    """A server that the usual `Server` cannot start; ended by its id."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=os.environ | environment, stdout=output, stderr=output
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def health_at(url):
     try:
-        health = eventually(lambda: answer_at(f"http://[::1]:{port}/health"), 30)
-        shown = "localhost" if host == "::" else "[::1]"
-        eventually(lambda: f"The page is at http://{shown}:{port}/" in Path(log.name).read_text())
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
-
-    assert health.json() == {"status": "healthy"}
-
-
-def answer_at(url):
-    try:
-        return httpx2.get(url)
+        return httpx2.get(f"{url}/health").json()
     except httpx2.TransportError:
         return None
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(("host", "shown"), [("::", "localhost"), ("[::1]", "[::1]")])
+def test_an_ipv6_host_is_listened_on_and_shown_as_an_address(environment, tmp_path, host, shown):
+    port = free_port()
+    log = tmp_path / "log"
+
+    with started(GUNICORN, environment | {"HOST": host, "PORT": str(port)}, log):
+        assert eventually(lambda: health_at(f"http://[::1]:{port}"), 60) == {"status": "healthy"}
+        eventually(lambda: f"The page is at http://{shown}:{port}/" in log.read_text())
+
+
+READ_ONLY = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+# The root file system becomes read-only, and so do the usual folders for temporary files where they
+# are file systems of their own.
+REMOUNT = "for each in / /tmp /var/tmp; do mount -o remount,bind,ro $each 2>/dev/null; done; "
+
+
 def may_make_a_root_read_only():
-    command = ["unshare", "--map-root-user", "--mount", "mount", "-o", "remount,bind,ro", "/"]
+    command = [*READ_ONLY, f"{REMOUNT} ! touch /read-only 2>/dev/null"]
     return bool(shutil.which("unshare")) and subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not may_make_a_root_read_only(), reason="needs user namespaces (unshare)")
 def test_nothing_but_shared_memory_need_be_writable(environment, tmp_path):
-    """As in a container with a read-only root file system and no /tmp."""
+    """As in a container with a read-only root file system."""
     port = free_port()
-    # An empty /tmp would hide a checkout that is in there; it is read-only then, as all of / is.
-    has_checkout = CHECKOUT.is_relative_to("/tmp")
-    script = (
-        "mount -t tmpfs none /var/tmp && mount -o remount,bind,ro / && "
-        + ("" if has_checkout else "mount -t tmpfs -o ro none /tmp && ")
-        + 'mount -o remount,ro none /var/tmp && exec "$@"'
-    )
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *GUNICORN],
-        cwd=CHECKOUT,
-        env=os.environ
-        | environment
-        | {"PORT": str(port), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
-        stderr=log,
-    )
-    try:
-        health = eventually(lambda: answer_at(f"http://127.0.0.1:{port}/health"), 30)
-    except AssertionError:
-        raise AssertionError(Path(log.name).read_text()[-2000:]) from None
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
+    settings = {"PORT": str(port), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    command = [*READ_ONLY, f'{REMOUNT} exec "$@"', "sh", *GUNICORN]
 
-    assert health.status_code == 200
+    with started(command, environment | settings, tmp_path / "log"):
+        health = eventually(lambda: health_at(f"http://127.0.0.1:{port}"), 60)
+
+    assert health == {"status": "healthy"}

@@ -16,8 +16,8 @@ from tests.helpers.forked import Forked
 
 MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
 CONFIG = "tests/helpers/gunicorn_measured.py" if MEASURED else "chatbackend/gunicorn.py"
-ARGUMENTS = ("-c", CONFIG, "chatbackend.asgi:application")
-GUNICORN = [sys.executable, "-m", "gunicorn", *ARGUMENTS]
+APPLICATION = "chatbackend.asgi:application"
+GUNICORN = [sys.executable, "-m", "gunicorn", "-c", CONFIG, APPLICATION]
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ def free_port() -> int:
 class Server:
     """A running server: `client` speaks to it, `log` is what it wrote so far."""
 
-    def __init__(self, log_file: Path, environment: dict[str, str]) -> None:
+    def __init__(self, log_file: Path, environment: dict[str, str], config: str = CONFIG) -> None:
         self.port = free_port()
         self.log_file = log_file
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -37,7 +37,7 @@ class Server:
         with log_file.open("ab") as log:
             self.process = Forked(
                 "gunicorn",
-                *ARGUMENTS,
+                *("-c", config, APPLICATION),
                 environment=os.environ | {"PORT": str(self.port)} | environment,
                 stdout=log,
                 stderr=log,

@@ -1,0 +1,12 @@
+"""The server's settings with time limits that tests can wait for, and room for few connections."""
+
+from chatbackend import http_protocol
+from tests.helpers.gunicorn_measured import *  # noqa: F403 - gunicorn reads the names of this module
+
+http_protocol.HEAD_SECONDS = 1.5
+http_protocol.BODY_SECONDS = 2.5
+http_protocol.UNREAD_SECONDS = 2.5
+http_protocol.LINGER_SECONDS = 2
+http_protocol.SWEEP_SECONDS = 0.2
+http_protocol.Connections.most = 30
+keepalive = 3
