@@ -37,7 +37,7 @@ test: .venv/.installed $(NODE_MODULES) ## Run the tests (ARGS="-k name" for some
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 faults: .venv/.installed ## Take 1,000 turns under random faults, minutes long (SEED=7 for others)
-	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -m faults --capture=no tests/chat/test_faults.py
+	FAULTS_SEED=$(SEED) $(BIN)/python -m pytest --timeout 1800 -m faults --capture=no tests/chat/test_faults.py
 
 bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long (ARGS=--quick for a look)
 	$(BIN)/python -m benchmarks.turns $(ARGS)
@@ -46,17 +46,17 @@ bench-review: .venv/.installed ## Measure the pages and commands of staff with a
 	$(BIN)/python -m benchmarks.review $(ARGS)
 
 screenshots: .venv/.installed ## Take the pictures in docs/screenshots anew
-	$(BIN)/python -m pytest tests/screenshots.py
+	$(BIN)/python -m pytest --timeout 1800 tests/screenshots.py
 
 docusaurus: .venv/.installed ## Build the example book with npm, serve it on port 3000 and read it in Chromium
 	cd examples/docusaurus && npm ci --silent
-	$(BIN)/python -m pytest -m docusaurus tests/chat/test_docusaurus.py
+	$(BIN)/python -m pytest --timeout 1800 -m docusaurus tests/chat/test_docusaurus.py
 
 scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
-	$(BIN)/python -m pytest -m scaled tests/chatbackend/test_scaled.py $(ARGS)
+	$(BIN)/python -m pytest --timeout 1800 -m scaled tests/chatbackend/test_scaled.py $(ARGS)
 
 api-clients: .venv/.installed $(NODE_MODULES) ## Generate clients from the OpenAPI document, in TypeScript and Python, and make each call
-	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+	$(BIN)/python -m pytest --timeout 1800 -m clients tests/clients $(ARGS)
 
 # Without a database none is asked, or started, for what its migrations were.
 NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
