@@ -49,9 +49,11 @@ def try_lock(connection: psycopg.Connection[Any]) -> bool:
 
     It is a transaction's lock, so that it works through a pooler too. Nobody waits for it within a
     statement: an index that is made concurrently would wait for that statement, and so for ever.
+    For the same reason the statement has no parameters: PostgreSQL keeps the snapshot of one that
+    has until the transaction's next.
     """
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone()
+    row = connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK})").fetchone()
     if row == (True,):
         return True
     connection.rollback()
