@@ -38,7 +38,7 @@ class Book:
         self.folder = folder
         self.site = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.site.server_port}"
-        threading.Thread(target=self.site.serve_forever, daemon=True).start()
+        threading.Thread(target=self.site.serve_forever, args=(0.05,), daemon=True).start()
 
     def write(
         self,

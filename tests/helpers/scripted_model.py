@@ -107,7 +107,8 @@ class ScriptedModel:
         self.lock = threading.Lock()
         self.released = threading.Event()
         self.forget()
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # Its end is noticed at the next poll.
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def forget(self) -> None:
         self.released.set()  # those that still wait belong to an earlier test

@@ -89,12 +89,18 @@ def ask(request: pytest.FixtureRequest) -> Callable[[], Completion]:
     return found
 
 
-@pytest.fixture
-def second() -> Iterator[ScriptedModel]:
-    """Another scripted model, to fall back on."""
+@pytest.fixture(scope="module")
+def second_model() -> Iterator[ScriptedModel]:
     model = ScriptedModel()
     yield model
     model.close()
+
+
+@pytest.fixture
+def second(second_model: ScriptedModel) -> ScriptedModel:
+    """Another scripted model, to fall back on."""
+    second_model.forget()
+    return second_model
 
 
 @pytest.fixture

