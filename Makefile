@@ -32,7 +32,7 @@ npm_run = @if [ -e $(NODE_MODULES) ]; then npm run --silent $(1); \
 test: .venv/.installed $(NODE_MODULES) ## Run the tests (ARGS="-k name" for some of them)
 	$(if $(ARGS),,$(call npm_run,test))
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3 $(ARGS)
+	$(BIN)/coverage run -m pytest -n 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 

@@ -17,6 +17,8 @@ from tests.helpers.clusters import copied_cluster, migrated_cluster
 from tests.helpers.scripted_model import ScriptedModel, scripted_model
 from tests.helpers.server import Server, running_server
 
+HASTY = "tests/helpers/gunicorn_hasty.py"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_passwords() -> Iterator[None]:
@@ -90,6 +92,27 @@ def serve(
             return stack.enter_context(running_server(log, **environment | settings))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def start_hasty(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Server]]:
+    """Starts servers with short time limits, and with room for 30 connections."""
+    with ExitStack() as stack:
+
+        def start() -> Server:
+            log = tmp_path_factory.mktemp("hasty") / "log"
+            server = Server(log, environment | {"WEB_CONCURRENCY": "1"}, HASTY)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def hasty(start_hasty: Callable[[], Server]) -> Server:
+    return start_hasty()
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_the_document_names_every_call_and_error(document, operations):
         ("head", "/health/ready"),
     }
     answers = operations["post", "/chat"]["responses"]
-    assert set(map(int, answers)) == {200, 400, 409, 413, 415, 422, 429, 500, 502, 503, 504}
+    assert set(map(int, answers)) == {200, 400, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504}
     assert answers["200"]["content"].keys() == {"application/json", "text/event-stream"}
     names = document["components"]["schemas"].keys()
     assert {"ChatRequest", "ChatResponse", "HealthResponse", "ProblemResponse"} <= names

@@ -19,6 +19,12 @@ from tests.helpers.streams import streaming
 ALICE, BOB = "203.0.113.7", "203.0.113.8"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_known(monkeypatch):
+    """What this process knows of full windows and the budget is of one test alone."""
+    monkeypatch.setattr(limits, "_used_up", {})
+
+
 @pytest.fixture
 def limited(serve):
     """Starts a server behind one proxy, with limits of its own."""

@@ -44,7 +44,7 @@ HEADERS = st.fixed_dictionaries(
 )
 # The same examples each time, so that what is merged has passed them. Examples share fixtures.
 many = settings(
-    max_examples=250,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -23,7 +23,6 @@ CHUNKED = (
     + HOST
     + BOOK
 )
-HASTY = "tests/helpers/gunicorn_hasty.py"
 CONFINED = "tests/helpers/gunicorn_confined.py"
 
 
@@ -221,15 +220,6 @@ def test_a_query_with_too_many_fields_is_answered_with_a_problem(client, path):
 
 
 # How long it may take -----------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def hasty(environment, tmp_path_factory):
-    """A server with short time limits, and with room for 30 connections."""
-    log = tmp_path_factory.mktemp("hasty") / "log"
-    running = Server(log, environment | {"WEB_CONCURRENCY": "1"}, HASTY)
-    yield running
-    running.stop()
-
-
 def seconds_until_closed(sock, trickle=b""):
     begin = time.monotonic()
     sock.settimeout(0.3)
@@ -360,8 +350,8 @@ def test_a_worker_takes_fewer_connections_than_it_has_descriptors(environment, t
 @pytest.mark.parametrize(
     "beginning", [b"", b"GET /health HTTP/1.1\r\n", CHUNKED + b"\r\n1\r\n{\r\n", HEALTH + b"\r\n"]
 )
-def test_what_clients_hold_open_does_not_delay_the_end(serve, beginning):
-    server = serve(WEB_CONCURRENCY="1")
+def test_what_clients_hold_open_does_not_delay_the_end(start_hasty, beginning):
+    server = start_hasty()
     with connect(server) as sock:
         sock.sendall(beginning)
         if beginning.endswith(b"\r\n\r\n") and beginning.startswith(b"GET"):

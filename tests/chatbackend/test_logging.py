@@ -52,7 +52,7 @@ def test_a_page_that_crashes_leaves_its_traceback(serve, path):
     """Here because PostgreSQL is away."""
     server = serve(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing", LOG_FORMAT="json")
 
-    answer = server.client.get(path, headers={"Cookie": "sessionid=abc"})
+    answer = server.client.get(path, headers={"Cookie": f"sessionid={uuid4().hex}"})
 
     assert answer.status_code == 500
     assert "Traceback" not in answer.text

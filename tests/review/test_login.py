@@ -22,6 +22,7 @@ PASSWORD = "a long pass phrase"
 
 @pytest.fixture(autouse=True)
 def ada(settings):
+    LogInFailures.objects.all().delete()  # of other tests, whose servers have stored them
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.NUM_PROXIES = 1
     return User.objects.create_user("ada", password=PASSWORD, is_staff=True)
