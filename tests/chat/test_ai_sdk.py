@@ -81,7 +81,7 @@ def test_its_id_is_the_stored_replys(read, client):
     assert client.get(f"/chat/{session}").json()["messages"][1]["id"] == message["id"]
 
 
-def test_a_stopped_answer_keeps_what_was_said(begin, client, model):
+def test_a_stopped_answer_keeps_its_text(begin, client, model):
     session = str(uuid4())
     model.says(Reply("One two three.", hold_after=2))
 

@@ -92,7 +92,7 @@ def test_a_passage_is_read_from_a_file(ask, model, tmp_path, source):
 
 
 @pytest.mark.usefixtures("stored")
-def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(begin, model):
+def test_ctrl_c_stops_the_answer_and_keeps_its_text(begin, model):
     session = str(uuid4())
     model.says(Reply("One two three.", hold_after=2))
 
@@ -158,12 +158,12 @@ def test_ctrl_c_at_any_time_is_no_traceback_of_ours(begin, model):
     ],
     ids=["empty", "long", "session", "file", "nothing", "bytes"],
 )
-def test_what_is_wrong_is_said_in_a_sentence(ask, model, arguments, sentence):
+def test_a_wrong_argument_is_answered_with_a_sentence(ask, model, arguments, sentence):
     assert ask(*arguments) == (1, "", f"CommandError: {sentence}\n")
     assert model.requests == []
 
 
-def test_a_failure_is_said_in_a_sentence(ask, model):
+def test_a_failure_is_a_sentence(ask, model):
     model.says(refusal(401))
 
     code, out, err = ask("?")

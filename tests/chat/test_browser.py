@@ -19,7 +19,7 @@ from tests.helpers.browser import overflow, serious_problems
         ("new WebSocket('ws://tracker.example/')", "tracker.example"),
     ],
 )
-def test_whatever_goes_wrong_in_a_page_is_told(visit, server, troubles, script, told):
+def test_an_error_in_a_page_fails_the_test(visit, server, troubles, script, told):
     page = visit(base_url=server.base_url)
     page.goto("/")
 
@@ -32,7 +32,7 @@ def test_whatever_goes_wrong_in_a_page_is_told(visit, server, troubles, script, 
     troubles.clear()
 
 
-def test_what_keeps_people_out_is_told(visit):
+def test_what_axe_finds_fails_the_test(visit):
     page = visit()
     page.set_content("<html lang=en><title>t</title><img src='data:,'><div style='width: 200vw'>x")
 

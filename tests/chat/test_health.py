@@ -10,7 +10,7 @@ from chat.api import health
 from tests.helpers.waiting import eventually
 
 
-def test_health_is_told_while_the_process_serves(client):
+def test_health_is_200_while_the_process_serves(client):
     answer = client.get("/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})

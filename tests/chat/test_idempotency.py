@@ -193,7 +193,7 @@ def test_a_failed_turn_is_tried_again_on_the_same_rows(again, key, model, sessio
     assert Message.objects.filter(session_id=row.session_id).count() == 2
 
 
-def test_a_turn_that_failed_half_way_is_told_anew(client, key, model):
+def test_a_turn_that_failed_half_way_is_streamed_from_the_beginning(client, key, model):
     model.says(Reply("One two three.", cut=1), "All of it.")
     stream(client, "Half?", headers=key)
 
@@ -211,7 +211,7 @@ def test_a_retry_sees_the_history_that_the_first_try_saw(again, ask, key, model)
     assert [m["content"] for m in model.prompt[1:]] == ["Before?", "A scripted answer.", "Once?"]
 
 
-def test_a_stopped_reply_is_told_again_as_it_was(client, again, key, model):
+def test_a_stopped_reply_is_replayed_as_it_was(client, again, key, model):
     session = str(uuid4())
     model.says(Reply("One two three.", hold_after=2))
     with streaming(client, "Once?", headers=key, session_id=session) as events:
@@ -292,7 +292,7 @@ def test_a_key_of_other_characters_is_refused(client):
         assert answer.status_code == 422
 
 
-def test_a_stored_reply_is_told_even_to_a_client_over_its_limit(serve, model, key):
+def test_a_stored_reply_is_returned_even_to_a_client_over_its_limit(serve, model, key):
     server = serve(CHAT_RATE="1/h", NUM_PROXIES="1")
     headers = key | {"X-Forwarded-For": f"2001:db8:{uuid4().hex[:4]}::1"}
 

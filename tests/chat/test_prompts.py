@@ -50,7 +50,7 @@ def test_a_passage_cannot_close_its_own_mark():
     assert opening.replace("<", "</") != closing
 
 
-def test_a_question_is_asked_with_its_passage_or_else_with_what_was_said():
+def test_a_question_is_asked_with_its_passage_or_else_with_the_history():
     assert prompt_for(BOOK, "q", "p", [("a", "b")]) == passage_prompt(BOOK, "p", "q")
     for none in (None, ""):
         assert prompt_for(BOOK, "q", none, [("a", "b")]) == conversation_prompt(

@@ -71,7 +71,7 @@ def test_a_worker_killed_mid_answer_loses_nothing_that_was_stored(serve, model):
     assert again.json()["message_id"] == reply["id"]
 
 
-def test_a_server_killed_whole_and_started_again_tells_what_was_interrupted(serve, model):
+def test_a_server_killed_and_started_again_shows_what_was_interrupted(serve, model):
     server = serve()
     session = str(uuid4())
     model.says(Reply(hold=True))
@@ -148,7 +148,7 @@ def test_connections_cut_by_the_database_are_not_noticed(serve, cluster, model):
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 @pytest.mark.parametrize("reader", ["stays", "has-gone"])
-def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, reader, sign):
+def test_a_server_that_gets_sigterm_finishes_its_answers_first(serve, model, stored, reader, sign):
     server = serve(LLM_TIMEOUT_SECONDS="30")
     model.says(Reply("One two three.", hold_after=1))
     events = []
@@ -173,7 +173,7 @@ def test_a_server_told_to_end_finishes_its_answers_first(serve, model, stored, r
 
 
 @pytest.mark.usefixtures("stored")
-def test_whoever_gave_up_a_living_answer_was_wrong(client, model):
+def test_an_answer_given_up_while_it_is_being_written_is_completed(client, model):
     model.says(Reply("One two three.", hold_after=1))
 
     with streaming(client) as events:
@@ -332,7 +332,7 @@ def locked(cluster):
     return locking
 
 
-def test_who_was_told_that_nothing_was_stored_was_told_the_truth(serve, cluster, locked, model):
+def test_after_a_503_nothing_is_stored(serve, cluster, locked, model):
     server = serve(DATABASE_URL=cluster.url())
     session, key = str(uuid4()), {"Idempotency-Key": str(uuid4())}
     server.client.post("/chat", json={"message": "Before?", "session_id": session})
@@ -349,7 +349,7 @@ def test_who_was_told_that_nothing_was_stored_was_told_the_truth(serve, cluster,
     assert again.status_code == 200
 
 
-def test_a_server_that_ends_calls_off_what_it_said_was_not_stored(serve, cluster, locked, model):
+def test_a_server_that_ends_undoes_a_commit_that_came_after_its_503(serve, cluster, locked, model):
     server = serve(DATABASE_URL=cluster.url())
     session = str(uuid4())
     ask = {"message": "?", "session_id": session}
@@ -366,7 +366,7 @@ def test_a_server_that_ends_calls_off_what_it_said_was_not_stored(serve, cluster
 
 
 @pytest.mark.parametrize("look", ["retry", "stop"])
-def test_a_reader_who_looks_has_killed_workers_replies_given_up(hasty, stored, model, look):
+def test_a_retry_or_a_stop_makes_workers_scan_for_orphaned_replies(hasty, stored, model, look):
     """Also where no worker started lately, and all of them are idle."""
     server = hasty
     session, key = str(uuid4()), {"Idempotency-Key": str(uuid4())}

@@ -108,7 +108,7 @@ def test_a_question_renews_its_session():
     assert session.verdict == "good"
 
 
-def test_what_was_said_before_is_what_the_models_say(settings):
+def test_the_statement_and_the_orm_read_the_same_history(settings):
     settings.CHAT_HISTORY_MESSAGES = 7  # three pairs, and half a pair is none
     session = uuid4()
     for end in (
@@ -139,7 +139,7 @@ def test_what_was_said_before_is_what_the_models_say(settings):
 @pytest.mark.parametrize(
     "question", [{"selected_text": "A passage."}, {"session_id": None}], ids=["passage", "first"]
 )
-def test_beside_a_passage_and_in_a_new_session_nothing_was_said(question):
+def test_with_a_passage_and_in_a_new_session_there_is_no_history(question):
     session = uuid4()
     rows_of(close.closing(opened(session_id=session), NOW, 0, TOLD))
 
@@ -160,7 +160,7 @@ def test_without_history_nothing_is_read(settings):
     assert rows
 
 
-def test_who_has_asked_too_often_leaves_nothing_behind(settings):
+def test_a_client_over_its_rate_stores_nothing(settings):
     settings.CHAT_RATE = (2, 60)
     for _ in range(2):
         opened(client="carol")

@@ -141,7 +141,7 @@ def test_what_the_model_refuses_before_a_word_is_an_ordinary_error(
     ],
     ids=["cut", "error", "no-end", "silent"],
 )
-def test_a_failure_after_the_first_word_is_told_in_frames(client, model, reply, code, retryable):
+def test_a_failure_after_the_first_word_is_an_error_frame(client, model, reply, code, retryable):
     model.says(reply)
     session = str(uuid4())
 
@@ -197,7 +197,7 @@ def test_silence_begins_the_stream_after_ten_seconds_and_is_filled(serve, model)
     assert kinds([event for event in rest if event != ": keepalive"]) == WHOLE[1:]
 
 
-def test_a_failure_after_ten_seconds_is_told_in_frames(serve, model):
+def test_a_failure_after_ten_seconds_is_an_error_frame(serve, model):
     server = serve(LLM_TIMEOUT_SECONDS="12")
     model.says(Reply(hold=True))
 
@@ -265,7 +265,7 @@ def test_a_reader_who_goes_away_mid_stream_does_not_end_the_answer(client, model
 
 
 @pytest.mark.usefixtures("stored")
-def test_what_was_said_so_far_is_saved_about_once_a_second(client, model):
+def test_the_text_so_far_is_saved_about_once_a_second(client, model):
     model.says(Reply("One two three.", hold_after=2))
     with streaming(client) as events:
         reply_id = next(events)["messageId"]

@@ -342,7 +342,7 @@ def test_nothing_that_a_model_says_runs_or_loads(open_book, model):
     assert replies(page).locator("img, iframe, script, style, svg:not(.icon svg)").count() == 0
 
 
-def test_an_answer_is_stopped_and_what_was_said_is_kept(chat_page, model):
+def test_a_stopped_answer_keeps_its_text(chat_page, model):
     model.says(SLOW)
     page = chat_page()
     say(page, "Count!")
@@ -359,7 +359,7 @@ def test_an_answer_is_stopped_and_what_was_said_is_kept(chat_page, model):
     answered(page, 2)
 
 
-def test_a_failed_question_is_told_in_the_servers_words_and_retried_once(
+def test_a_failed_question_shows_the_servers_sentence_and_is_retried_once(
     chat_page, model, troubles, stored
 ):
     model.says(refusal(500), refusal(500), refusal(500), Reply(ANSWER))
@@ -378,7 +378,7 @@ def test_a_failed_question_is_told_in_the_servers_words_and_retried_once(
     expected(troubles, "502")
 
 
-def test_an_answer_that_is_cut_off_is_told_and_retried(chat_page, model):
+def test_an_answer_that_breaks_off_says_so_and_is_retried(chat_page, model):
     model.says(Reply("One two three.", cut=2), Reply(ANSWER))
     page = chat_page()
 
@@ -391,7 +391,7 @@ def test_an_answer_that_is_cut_off_is_told_and_retried(chat_page, model):
     expect(page.locator(".failure")).to_have_count(0)
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(visit, serve, model, troubles):
+def test_a_reader_over_the_rate_sees_when_to_ask_again(visit, serve, model, troubles):
     server = serve(CHAT_RATE="1/s", EMBEDDED="true")
     page = visit(base_url=server.base_url)
     page.goto("/")
@@ -560,7 +560,7 @@ HURRIED = (
 )
 
 
-def test_a_server_beyond_reach_is_told_and_the_question_is_kept(visit, wire, model, troubles):
+def test_an_unreachable_server_is_reported_and_the_question_is_kept(visit, wire, model, troubles):
     page = visit(base_url=wire.url)
     page.goto("/")
     ready(page)
@@ -710,7 +710,7 @@ def test_screen_readers_hear_of_an_answers_start_and_end_and_not_every_word(chat
         ("fr", "Ask the book", "ltr"),
     ],
 )
-def test_the_page_tells_the_language(open_book, lang, title, direction):
+def test_the_chat_speaks_the_pages_language(open_book, lang, title, direction):
     page = open_book(lang=lang)
 
     page.get_by_role("button", name=title).click()
@@ -779,7 +779,7 @@ def test_the_documentation_works_under_that_policy(visit, reading):
     expect(page.get_by_text("Ask a question")).to_be_visible()
 
 
-def test_a_line_tells_when_the_demonstration_model_answers(visit, serve, book):
+def test_a_line_says_when_the_demonstration_model_answers(visit, serve, book):
     server = serve(EMBEDDED="true", OPENAI_BASE_URL="", OPENAI_API_KEY="", OPENAI_MODEL="")
     page = visit()
 

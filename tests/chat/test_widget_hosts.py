@@ -326,7 +326,7 @@ def test_earlier_messages_leave_the_reader_where_they_were(chat_page, reading):
     assert page.evaluate("document.activeElement.localName") == "book-chat"
 
 
-def test_the_way_back_shows_what_was_said_meanwhile(
+def test_going_back_shows_what_was_answered_meanwhile(
     page_with_cache, troubles, book, reading, model
 ):
     page = page_with_cache

@@ -313,7 +313,7 @@ def test_the_second_service_is_asked_in_time_when_the_first_hangs(model, ask, fa
         'event: ping\ndata: {"type": "ping"}',
     ],
 )
-def test_who_thinks_aloud_is_not_hanging(model, stream, fallback, settings, life):
+def test_a_service_that_thinks_aloud_is_not_hanging(model, stream, fallback, settings, life):
     settings.LLM_TIMEOUT_SECONDS = 2
     first = frames(life, done=False).body
     rest = frames(chunk("</think>" if "<think>" in str(life) else ""), chunk("Well.", "stop")).body
@@ -409,7 +409,7 @@ async def _open_connections():
         ({}, []),
     ],
 )
-def test_who_is_asked_follows_from_the_settings(settings, values, asked):
+def test_the_settings_decide_which_service_is_asked(settings, values, asked):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY"):
         setattr(settings, name, values.get(name, ""))
 

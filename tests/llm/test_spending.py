@@ -104,7 +104,7 @@ def test_a_refusal_costs_nothing(model, ask, asked, status):
     assert asked.spending.tokens == 0
 
 
-def test_who_cannot_be_reached_costs_nothing(ask, asked, settings, nobody_listens):
+def test_a_service_that_cannot_be_reached_costs_nothing(ask, asked, settings, nobody_listens):
     settings.OPENAI_BASE_URL = nobody_listens
 
     with pytest.raises(ModelError):

@@ -196,7 +196,7 @@ def test_a_connection_that_is_lost_after_the_finish_reason_loses_no_answer(model
     assert stream().text == "Hello."
 
 
-def test_who_does_not_end_a_stream_after_its_finish_reason_is_not_waited_for(
+def test_a_stream_that_stays_open_after_its_finish_reason_is_not_waited_for(
     model, stream, settings, monkeypatch
 ):
     monkeypatch.setattr("llm.call.LAST_FRAMES_SECONDS", 0.2)
