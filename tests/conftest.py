@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test.utils import setup_databases, teardown_databases
+from loguru import logger
 
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
@@ -155,6 +156,19 @@ def stored(django_db_blocker: Any, django_db_setup: None) -> Iterator[None]:
 def ask_llm(settings: Any, model: ScriptedModel) -> None:
     """This process asks the scripted model."""
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = model.base_url, "scripted"
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is logged in this process: each message, with what is bound to it."""
+    found: list[str] = []
+
+    def keep(message: Any) -> None:
+        found.append(f"{message.record['message']} {message.record['extra']}")
+
+    sink = logger.add(keep, level="INFO")
+    yield found
+    logger.remove(sink)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Idempotency-Key: however often a question is sent, it is asked and stored once."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
+from itertools import islice
 from uuid import uuid4
 
 import httpx2
@@ -50,7 +51,7 @@ def test_the_same_question_again_gets_the_stored_reply(again, key, model, sessio
 @pytest.mark.usefixtures("stored")
 def test_twenty_at_the_same_instant_are_one_call_and_two_rows(server, key, model):
     session = str(uuid4())
-    model.says(Reply("Once.", delay=1))
+    model.says(Reply("Once.", hold=True))
 
     def send(_):
         return httpx2.post(
@@ -61,7 +62,11 @@ def test_twenty_at_the_same_instant_are_one_call_and_two_rows(server, key, model
         )
 
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(send, range(20)))
+        asking = [pool.submit(send, number) for number in range(20)]
+        for _ in islice(as_completed(asking), 19):
+            pass
+        model.release()
+        answers = [each.result() for each in asking]
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 19
     refused = next(answer for answer in answers if answer.status_code == 409)

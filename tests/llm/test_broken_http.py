@@ -89,13 +89,13 @@ def test_a_server_that_speaks_no_tls_is_unavailable(model, complete, settings):
         complete()
 
 
-def test_a_refused_connection_says_so_in_the_log(ask, settings, nobody_listens, capfd):
+def test_a_refused_connection_says_so_in_the_log(ask, settings, nobody_listens, logged):
     settings.OPENAI_BASE_URL = nobody_listens
 
     with pytest.raises(ModelUnavailable):
         ask()
 
-    assert "ClientConnectorError: Cannot connect to host 127.0.0.1" in capfd.readouterr().err
+    assert "ClientConnectorError: Cannot connect to host 127.0.0.1" in "\n".join(logged)
 
 
 def test_a_connection_that_is_reset_is_unavailable(ask, settings):

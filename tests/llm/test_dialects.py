@@ -270,16 +270,16 @@ def test_an_event_of_a_stream_may_refuse_a_parameter(model, stream):
     assert stream().text == "A scripted answer."
 
 
-def test_what_changed_is_said_in_the_log(model, ask, capfd):
+def test_what_changed_is_said_in_the_log(model, ask, logged):
     model.decides(refusing("max_tokens"))
 
     ask()
 
-    assert "max_tokens" in capfd.readouterr().err
+    assert "max_tokens" in "\n".join(logged)
 
 
-def test_the_usual_dialect_is_no_news(model, ask, capfd):
+def test_the_usual_dialect_is_no_news(model, ask, logged):
     ask()
 
     assert dialects._known == {}
-    assert "another way" not in capfd.readouterr().err
+    assert "another way" not in "\n".join(logged)

@@ -601,14 +601,14 @@ def test_a_long_sentence_is_cut(model, complete):
         "0123456789abcdef0123456789abcdef",
     ],
 )
-def test_no_key_gets_into_the_log(model, complete, capfd, message):
+def test_no_key_gets_into_the_log(model, complete, logged, message):
     model.says(refusal(400, message, message))
 
     refused = asked_in_vain_of_any_kind(complete)
 
-    logged = capfd.readouterr().err + str(refused)
+    text = "\n".join(logged) + str(refused)
     for part in ("0123456789", "tests-only", "6789", "1234567890abc"):
-        assert part not in logged
+        assert part not in text
 
 
 def asked_in_vain_of_any_kind(ask):
@@ -625,23 +625,25 @@ def test_an_error_of_any_size_is_read_in_no_time(model, complete):
 
         asked_in_vain_of_any_kind(complete)
 
-        assert time.process_time() - begin < 3 * 0.5
+        assert (
+            time.process_time() - begin < 5
+        )  # where the work grows with the square, it is minutes
 
 
 @pytest.mark.parametrize(
     "body", ["<html><title>Welcome</title>Log in, please.", "Welcome. Log in."]
 )
-def test_the_beginning_of_what_is_no_answer_is_in_the_log(model, ask, body, capfd):
+def test_the_beginning_of_what_is_no_answer_is_in_the_log(model, ask, body, logged):
     model.says(Reply(body=body.encode()))
 
     asked_in_vain(ask, ModelUnavailable)
 
-    assert "Welcome" in capfd.readouterr().err
+    assert "Welcome" in "\n".join(logged)
 
 
-def test_the_reason_is_in_the_log(model, complete, capfd):
+def test_the_reason_is_in_the_log(model, complete, logged):
     model.says(refusal(401, "Your account is closed. Bye.", "account_closed"))
 
     asked_in_vain(complete, ModelMisconfigured)
 
-    assert "401 account_closed Your account is closed." in capfd.readouterr().err
+    assert "401 account_closed Your account is closed." in "\n".join(logged)
