@@ -19,7 +19,7 @@ from ninja.parser import Parser
 
 from chat import sessions
 from chat.api import concurrency, health, ui_stream
-from chat.api.access_note import note_session
+from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
@@ -234,13 +234,14 @@ async def check_health(request: HttpRequest) -> HttpResponse:
     **answers({200: ReadyResponse, 503: ReadyResponse}),
     tags=["health"],
     summary="Can it answer questions?",
-    description="Whether the database can be written to and is migrated; found out within five "
+    description="Whether the database can be written to, has room on its disk and is migrated; found out within five "
     "seconds, at most once a second. Does not call the model.",
 )
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()
     if all(state == "ok" for state in checks.values()):
         return _json({"status": "ready", "checks": checks})
+    note(request, **checks)
     return _json({"status": "unready", "checks": checks}, 503)
 
 
