@@ -55,7 +55,7 @@ class Statement(NamedTuple):
 
 
 class _Trouble:
-    """Logs that it has begun, with PostgreSQL's own reason, and that it has ended: one line each."""
+    """Logs that it began, with PostgreSQL's own reason, and that it ended: one line each."""
 
     def __init__(self, begins: str, ends: str) -> None:
         self._begins, self._ends = begins, ends

@@ -234,8 +234,8 @@ async def check_health(request: HttpRequest) -> HttpResponse:
     **answers({200: ReadyResponse, 503: ReadyResponse}),
     tags=["health"],
     summary="Can it answer questions?",
-    description="Whether the database can be written to, has room on its disk and is migrated; found out within five "
-    "seconds, at most once a second. Does not call the model.",
+    description="Whether the database can be written to, has room on its disk and is migrated; "
+    "found out within five seconds, at most once a second. Does not call the model.",
 )
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()

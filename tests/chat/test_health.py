@@ -102,7 +102,9 @@ def small_disk():
     """A file system of 64 MB, for all users."""
     with open_folder() as folder:
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder],
+            check=False,
+            capture_output=True,
         )
         if mounted.returncode:
             pytest.skip("mounting a small disk takes root's rights")
@@ -117,7 +119,7 @@ def small_disk():
 def on_small_disk(cluster):
     """The address of a database on a disk of its own, and the folder where that is."""
     with small_disk() as disk, psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
-        owner = os.stat(f"{cluster.service.folder}/postgres")
+        owner = (cluster.service.folder / "postgres").stat()
         tables = disk / "tables"
         tables.mkdir(mode=0o700)
         os.chown(tables, owner.st_uid, owner.st_gid)
