@@ -2,15 +2,14 @@
 
 import gzip
 import resource
-import zlib
 from contextlib import suppress
-from functools import cache
 from itertools import repeat
 
 import pytest
 
 from llm import answers, transport
 from llm.errors import ModelError, ModelTimeout, ModelUnavailable
+from tests.helpers.broken_http import bomb
 from tests.helpers.scripted_model import Reply, chunk, frames
 
 MOST_READ = 3 * transport.MAX_BODY_BYTES  # with what waits in buffers
@@ -123,14 +122,6 @@ def test_the_limit_grows_with_the_tokens_that_are_asked_for(model, complete, set
     model.says("word " * 100_000)
 
     assert complete().finish_reason == "stop"
-
-
-@cache
-def bomb(wbits, payload=b" ", size=200 * 2**20):
-    """A packed body that is a thousand times as large when it is unpacked."""
-    packer = zlib.compressobj(9, wbits=wbits)
-    part = payload * (2**20 // len(payload))
-    return [packer.compress(part) for _ in range(size // 2**20)] + [packer.flush()]
 
 
 @pytest.mark.parametrize(
