@@ -167,7 +167,6 @@ def once(scenario: Scenario, target: Target, seconds: float, server: psutil.Proc
 def attacking(name: str, target: Target, seconds: float) -> Iterator[Outcomes]:
     """What the attackers got is known afterwards."""
     outcomes: Outcomes = Counter()
-    aim = asdict(target) | {"until": time.monotonic() + seconds}
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.attack.scenarios", name],
         cwd=CHECKOUT,
@@ -176,6 +175,9 @@ def attacking(name: str, target: Target, seconds: float) -> Iterator[Outcomes]:
         text=True,
     )
     assert process.stdin
+    assert process.stdout
+    process.stdout.readline()  # it is ready
+    aim = asdict(target) | {"until": time.monotonic() + seconds}
     process.stdin.write(json.dumps(aim))
     process.stdin.close()
     process.stdin = None

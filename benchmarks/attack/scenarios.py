@@ -1,7 +1,8 @@
 """The attacks, each by a process of its own (`python -m benchmarks.attack.scenarios NAME`).
 
-It reads its `Target` as JSON, attacks until that is over, and writes what it got: how many answers
-of each status. It runs at low priority: what is measured is the server's work, not its own.
+It says that it is ready, reads its `Target` as JSON, attacks until the time is over, and writes how
+many answers of each status it got. It runs at low priority: what is measured is the server's work,
+not its own.
 """
 
 import asyncio
@@ -129,7 +130,7 @@ async def broken_answers(target: Target) -> Outcomes:
 
 
 async def endless_answers(target: Target) -> Outcomes:
-    return await _asked(target, 6, list(FLOODS), 10 * len(FLOODS))
+    return await _asked(target, 6, FLOODS, 10 * len(FLOODS))
 
 
 async def _asked(target: Target, at_most: int, names: list[str], count: int) -> Outcomes:
@@ -262,11 +263,12 @@ SCENARIOS = [
 
 
 def main() -> None:
-    target = Target(**json.load(sys.stdin))
     (scenario,) = (each for each in SCENARIOS if each.name == sys.argv[1])
     os.nice(NICENESS)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print("ready", flush=True)
+    target = Target(**json.load(sys.stdin))
     json.dump(asyncio.run(scenario.attack(target)), sys.stdout)
 
 

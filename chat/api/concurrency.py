@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 
 from chat.errors import DatabaseUnavailable, RateLimited
 
-PAGES_PER_CLIENT = 4
-PAGES_READ_AT_ONCE = 4
+PAGES_PER_CLIENT = 2
+PAGES_READ_AT_ONCE = 1
 TIMEOUT_SECONDS = 8
 
 _slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
