@@ -219,6 +219,12 @@ def test_a_query_with_too_many_fields_is_answered_with_a_problem(client, path):
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
+def test_a_cookie_with_nul_is_answered_with_a_problem(client):
+    answer = client.get("/admin/", headers={"Cookie": r'sessionid="\000aaaaaaaaaaaa"'})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 # How long it may take -----------------------------------------------------------------------
 def seconds_until_closed(sock, trickle=b""):
     begin = time.monotonic()
