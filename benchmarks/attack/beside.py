@@ -32,6 +32,15 @@ class Seen:
     failures: dict[str, int] = field(default_factory=dict)
 
 
+def between(first: Seen, second: Seen) -> Seen:
+    return Seen(
+        turn=(first.turn + second.turn) / 2,
+        health=(first.health + second.health) / 2,
+        slowest=max(first.slowest, second.slowest),
+        failures=first.failures | second.failures,
+    )
+
+
 def read(port: int, seconds: float) -> Seen:
     """As so many readers do; each phase with clients of its own."""
     load = Load(

@@ -198,9 +198,11 @@ async def read_conversation(
 ) -> HttpResponse:
     note_session(request, session_id)
     client = client_of_request(request)
-    async with concurrency.slot_for_page(client):
+    async with concurrency.slot_for_page(client) as slot:
         page = await sessions.read_page(session_id, limit, before, client)
-        return _json_text(_page(*page))
+        answer = _json_text(_page(*page))
+        slot.size = len(answer.content)
+        return answer
 
 
 @api.delete(
