@@ -1,7 +1,9 @@
 """However much a service sends, it is read up to a limit, and a cut is reported."""
 
+import asyncio
 import gzip
 import resource
+import time
 from contextlib import suppress
 from itertools import repeat
 
@@ -71,6 +73,24 @@ def test_a_flood_is_read_up_to_a_limit(model, ask, asked, flood):
     if completion:
         assert completion.finish_reason == "length"
         assert len(completion.text) <= answers.MAX_TEXT_CHARS
+
+
+def test_a_flood_leaves_most_of_the_time_to_others(model, stream, monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(transport, "PAUSES", 3)
+    monkeypatch.setattr(transport.asyncio, "sleep", pause)
+    model.says(Reply(body=b"data: {}\n\n" * 40_000))
+    worked = time.thread_time()
+
+    with pytest.raises(ModelUnavailable):
+        stream()
+
+    assert sum(pauses) > 2 * (time.thread_time() - worked)
 
 
 @pytest.mark.parametrize("name", ["JSON without end", "a string without end"])
