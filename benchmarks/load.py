@@ -28,7 +28,11 @@ PASSAGE = "The torque is the sum of a part for the error and one for its rate of
 
 @dataclass
 class Load:
-    """What to ask of whom. `sessions` are ids of stored ones, `chunks` those of each stream."""
+    """What to ask of whom. `sessions` are ids of stored ones, `chunks` those of each stream.
+
+    With `clients`, the first half of an IPv4 address, each reader names an address of its own, as a
+    proxy would.
+    """
 
     port: int
     readers: int
@@ -36,6 +40,8 @@ class Load:
     chunks: int = 0  # 0: plain answers
     ramp: float = 0  # the seconds in which the readers come
     patience: float = 120
+    pause: float = 0  # before a reader's next question
+    clients: str = ""
     sessions: list[str] = field(default_factory=list)
 
 
@@ -110,6 +116,11 @@ class Reader(asyncio.Protocol):
         self.random = random.Random(number)
         self.latest = self.oldest = self.session = ""
         self.waiting: asyncio.TimerHandle | None = None
+        self.next: asyncio.TimerHandle | None = None
+        self.client = ""
+        if self.load.clients:
+            address = f"{self.load.clients}.{number // 250}.{number % 250}"
+            self.client = f"X-Forwarded-For: {address}\r\n"
 
     async def connect(self) -> None:
         try:
@@ -145,7 +156,7 @@ class Reader(asyncio.Protocol):
         body = json.dumps(question).encode()
         head = (
             f"POST /chat HTTP/1.1\r\nHost: 127.0.0.1:{self.load.port}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{self.client}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.body = bytearray()
         self.first = 0.0
@@ -189,12 +200,16 @@ class Reader(asyncio.Protocol):
             if self.first:
                 self.result.first_seconds.append(self.first - self.began)
         self.end_turn()
-        if self.parser.should_keep_alive():
-            self.ask()
-        else:
+        if not self.parser.should_keep_alive():
             self.transport.close()
+        elif self.load.pause:
+            self.next = self.loop.call_later(self.load.pause, self.ask)
+        else:
+            self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.next:
+            self.next.cancel()
         if self.waiting:
             self.result.failed(f"connection lost: {exc or 'closed, or too slow'}")
             self.end_turn()

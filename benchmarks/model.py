@@ -198,12 +198,12 @@ def _told(hurries: bool) -> bytes:
     return told
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, connection: type[Connection] = Connection) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ended.set)
-    server = await loop.create_server(Connection, "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(connection, "127.0.0.1", port, backlog=4096)
     await ended.wait()
     server.close()
 

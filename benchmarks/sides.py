@@ -42,19 +42,23 @@ class Side:
 
     @contextmanager
     def serving(
-        self, database: str, model: str, model_port: int, workers: int
+        self, database: str, model: str, model_port: int, workers: int, **settings: str
     ) -> Iterator[tuple[psutil.Process, int]]:
         """The server, and its port."""
         port = free_port()
         command = self.command.format(port=port, workers=workers).split()
-        environment = SETTINGS | {
-            "DATABASE_URL": CLUSTER.url(database),
-            "OPENAI_API_KEY": "sk-measured",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
-            "OPENAI_MODEL": model,
-            "PORT": str(port),
-            "WEB_CONCURRENCY": str(workers),
-        }
+        environment = (
+            SETTINGS
+            | {
+                "DATABASE_URL": CLUSTER.url(database),
+                "OPENAI_API_KEY": "sk-measured",
+                "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
+                "OPENAI_MODEL": model,
+                "PORT": str(port),
+                "WEB_CONCURRENCY": str(workers),
+            }
+            | settings
+        )
         log = FOLDER / f"{self.name}.log"
         with serving([sys.executable, *command], port, "/health", log, **environment) as process:
             yield process, port

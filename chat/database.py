@@ -23,6 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 from loguru import logger
+from psycopg.errors import DiskFull
 
 from chat.errors import DatabaseUnavailable
 
@@ -53,27 +54,46 @@ class Statement(NamedTuple):
     values: Mapping[str, Any]
 
 
-class _Outage:
-    """Logs that PostgreSQL is away, with its own reason, and that it is back: one line each."""
+class _Trouble:
+    """Logs that it began, with PostgreSQL's own reason, and that it ended: one line each."""
 
-    def __init__(self) -> None:
-        self._began_at: float | None = None
+    def __init__(self, begins: str, ends: str) -> None:
+        self._begins, self._ends = begins, ends
+        self.is_on = False
+        self._logged_at: float | None = None
         self._quiet_until = 0.0  # a server that is only too slow would come and go all the time
 
     def begin(self, error: Exception) -> None:
-        if self._began_at is None and time.monotonic() >= self._quiet_until:
-            self._began_at = time.monotonic()
-            reason = str(error).partition("\n")[0] or "no answer in time"
-            logger.error("PostgreSQL is unavailable: {}", reason)
+        self.is_on = True
+        if self._logged_at is None and time.monotonic() >= self._quiet_until:
+            self._logged_at = time.monotonic()
+            logger.error("{}: {}", self._begins, reason(error))
 
     def end(self) -> None:
-        if self._began_at is not None:
+        self.is_on = False
+        if self._logged_at is not None:
             now = time.monotonic()
-            logger.info("PostgreSQL is available again after {:.0f} s", now - self._began_at)
-            self._began_at, self._quiet_until = None, now + QUIET_SECONDS
+            logger.info("{} after {:.0f} s", self._ends, now - self._logged_at)
+            self._logged_at, self._quiet_until = None, now + QUIET_SECONDS
 
 
-outage = _Outage()  # as this process sees it
+# As this process sees it.
+outage = _Trouble("PostgreSQL is unavailable", "PostgreSQL is available again")
+full_disk = _Trouble("PostgreSQL's disk is full", "PostgreSQL can write again")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Django wraps psycopg's error."""
+    return isinstance(error, DiskFull) or isinstance(error.__cause__, DiskFull)
+
+
+def reason(error: BaseException) -> str:
+    """For the log: the first line of what PostgreSQL says."""
+    return str(error).partition("\n")[0] or "no answer in time"
+
+
+def _note(error: Exception) -> None:
+    (full_disk if is_disk_full(error) else outage).begin(error)
 
 
 # Statements on the event loop ---------------------------------------------------------------
@@ -143,7 +163,7 @@ async def run_statement(
     running.add_done_callback(_running.discard)
     done, _ = await asyncio.wait({running}, timeout=settings.DATABASE_TIMEOUT_SECONDS)
     if done:
-        return running.result()
+        return _written(running)
 
     def afterwards(task: asyncio.Task[list[Row]]) -> None:
         if not task.cancelled() and task.exception() is None and on_late_commit:
@@ -152,6 +172,16 @@ async def run_statement(
     running.add_done_callback(afterwards)
     outage.begin(TimeoutError())
     raise DatabaseUnavailable("timeout")
+
+
+def _written(done: asyncio.Task[list[Row]]) -> list[Row]:
+    try:
+        rows = done.result()
+    except DiskFull as error:
+        full_disk.begin(error)
+        raise
+    full_disk.end()
+    return rows
 
 
 async def close_connections() -> None:
@@ -190,8 +220,8 @@ async def in_thread[T](work: Callable[[], T], seconds: float | None = None) -> T
         outage.begin(error)
         raise DatabaseUnavailable("timeout") from error
     except LOST as error:
-        outage.begin(error)
-        raise DatabaseUnavailable(type(error).__name__) from error
+        _note(error)
+        raise DatabaseUnavailable(reason(error)) from error
 
 
 def check_not_abandoned() -> None:
@@ -226,9 +256,9 @@ async def retry(work: Callable[[], Awaitable[object]], purpose: str) -> None:
     for pause in pauses:
         try:
             await work()
-        except (DatabaseUnavailable, *LOST):
+        except (DatabaseUnavailable, *LOST) as error:
             if loop.time() > end:
-                logger.error("{} failed: the database was away for too long", purpose)
+                logger.error("{} failed, for too long: {}", purpose, reason(error))
                 return
         except psycopg.DataError as error:  # no pause makes the value fit
             logger.opt(exception=error).error("{} failed", purpose)

@@ -1,5 +1,6 @@
 """The limit of a request's body, enforced before anything of it is kept or parsed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,9 +18,15 @@ DRAINED_BYTES = 16 * settings.MAX_BODY_BYTES
 # Of all bodies that are still coming, in one process.
 MOST_INCOMPLETE_BYTES = 2**26
 
+# Nearly all questions are smaller. Larger bodies are parsed at a pace, one after the other, since
+# each takes the time of some turns, and most are refused then, which is counted nowhere.
+LARGE_BYTES = 2**16
+LARGE_BYTES_PER_SECOND = 2**22
+
 INCOMPLETE = "chatbackend.incomplete"
 
 _incomplete_bytes = 0
+_large = asyncio.Lock()
 
 
 async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
@@ -41,6 +48,9 @@ async def with_whole_body(scope: Scope, receive: Receive) -> Receive:
         event["body"] = b""
         others = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
         scope["headers"] = [*others, (b"content-length", str(size).encode())]
+    elif size > LARGE_BYTES:
+        async with _large:
+            await asyncio.sleep(size / LARGE_BYTES_PER_SECOND)
     return push_back(event, receive)
 
 

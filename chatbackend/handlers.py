@@ -35,6 +35,8 @@ class PagesHandler(ASGIHandler):
             raise BadRequest(str(error)) from error
         if request is None:
             raise BadRequest("a header or the query is not text")
+        if r"\000" in request.META.get("HTTP_COOKIE", ""):  # as cookies write NUL
+            raise BadRequest("a cookie with NUL, which PostgreSQL does not look up")
         return request, None
 
 

@@ -31,7 +31,7 @@ MOST_HEADERS = 128
 # Without a byte of a body in between: chunk sizes and their extensions, trailers.
 MOST_FRAMING_BYTES = 2**14
 MOST_PIPELINED = 16
-MOST_DROPPED_BYTES = 16 * settings.MAX_BODY_BYTES  # after the connection's last answer
+MOST_DROPPED_BYTES = 2**20  # after the connection's last request; the rest stays unread
 
 # How long a client may take.
 HEAD_SECONDS: float = 20
@@ -109,7 +109,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_over:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > MOST_DROPPED_BYTES:
-                self.transport.abort()
+                self.flow.pause_reading()
             return
         self._framing_bytes += len(data)
         try:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UUID = re.compile(r"([0-9a-f]{8})-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 SHORTEST_SECRET = 6
+# Of what comes from outside, such as a path; each of its characters may be written as six.
+LONGEST_FIELD = 500
 # Their lines would repeat what the access line says, or report every request of an SDK.
 QUIET = {
     "django.request": logging.ERROR,  # the traceback of a crash; refusals are in the access line
@@ -110,10 +112,15 @@ def write_pretty(message: "Message") -> None:
 def fields(record: "Record") -> dict[str, Any]:
     """What was bound to the line; the request id in full, since operators search for it."""
     return {
-        name: scrub(value) if isinstance(value, str) and name != "request_id" else value
+        name: _field(value) if isinstance(value, str) and name != "request_id" else value
         for name, value in record["extra"].items()
         if name != "logger"
     }
+
+
+def _field(value: str) -> str:
+    found = scrub(value)
+    return found if len(found) <= LONGEST_FIELD else f"{found[:LONGEST_FIELD]}…"
 
 
 def exception(record: "Record") -> dict[str, Any] | None:

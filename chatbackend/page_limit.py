@@ -20,7 +20,7 @@ type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # In each process. Log-ins have their own number, so that many of them keep nobody out who is in.
 LOG_INS_AT_ONCE = 2
 ADMIN_PAGES_AT_ONCE = 4
-OTHER_PAGES_AT_ONCE = 8
+OTHER_PAGES_AT_ONCE = 2
 MAX_WAITING = 300
 MAX_WAIT_SECONDS = 60
 

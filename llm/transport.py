@@ -6,6 +6,7 @@ decompresses bodies of any size.
 """
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from urllib.request import getproxies, proxy_bypass
@@ -23,7 +24,11 @@ IDLE_SECONDS = 5  # many servers drop a connection that is idle for longer
 MAX_BODY_BYTES = 16 * 2**20
 BYTES_PER_TOKEN = 2**10
 MAX_ERROR_BYTES = 64 * 2**10
-PIECE_BYTES = 32 * 2**10  # that is handed on at once
+PIECE_BYTES = 8 * 2**10  # that is handed on at once
+# Where more comes at once than a piece, it is read at a pace: after each piece a pause, so many
+# times as long as the piece took, one such answer after the other. So floods take a quarter of a
+# worker's time, however many there are, and not that of its readers.
+PAUSES: float = 3
 
 # Whatever is not HTTP surfaces as one of these, depending on where aiohttp or uvloop meets it.
 FAILURES = (aiohttp.ClientError, OSError, RuntimeError, ValueError)
@@ -34,6 +39,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._pace = asyncio.Lock()
         self._tls = httpx2.create_ssl_context()
         self._proxies = getproxies()
 
@@ -57,7 +63,7 @@ class Transport(httpx2.AsyncBaseTransport):
         headers = response.raw_headers
         if encoding := response.headers.get("Content-Encoding", ""):  # undone by `Body`
             headers = tuple(each for each in headers if each[0].lower() != b"content-encoding")
-        body = Body(response, encoding.lower())
+        body = Body(response, encoding.lower(), self._pace)
         extensions = {"http_version": b"HTTP/1.1", "body": body}
         return httpx2.Response(response.status, headers=headers, stream=body, extensions=extensions)
 
@@ -88,8 +94,9 @@ class Transport(httpx2.AsyncBaseTransport):
 class Body(httpx2.AsyncByteStream):
     """A response's body, decompressed, up to a limit; `is_cut` says that there was more."""
 
-    def __init__(self, response: aiohttp.ClientResponse, encoding: str) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, encoding: str, pace: asyncio.Lock) -> None:
         self.is_cut = False
+        self._pace = pace
         self._response = response
         self._encoding = encoding
         self._is_refusal = not 200 <= response.status < 300
@@ -105,12 +112,17 @@ class Body(httpx2.AsyncByteStream):
                     yield piece[: self._left]
                     return
                 self._left -= len(piece)
+                begin = time.perf_counter()
                 yield piece
                 if len(piece) == PIECE_BYTES:
-                    await asyncio.sleep(0)  # there is more at once, but others wait
+                    await self._pause(time.perf_counter() - begin)
         except (*FAILURES, zlib.error) as error:
             if not self._is_refusal:  # of which the status says enough
                 raise httpx2.ReadError(_words(error)) from error
+
+    async def _pause(self, seconds: float) -> None:
+        async with self._pace:
+            await asyncio.sleep(PAUSES * seconds)
 
     def _pieces(self) -> AsyncIterator[bytes]:
         pieces = self._response.content.iter_chunked(PIECE_BYTES)

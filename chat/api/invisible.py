@@ -1,6 +1,7 @@
 """Characters that show nothing: a text of these alone is empty, whatever its length."""
 
 import unicodedata
+from functools import lru_cache
 
 # Blanks, line ends, control characters and format characters (zero-width spaces, joiners, marks of
 # direction, tags).
@@ -26,9 +27,11 @@ RANGES = (
 
 def is_blank(text: str) -> bool:
     """Whether no character of `text` shows anything."""
-    return all(is_invisible(character) for character in text)
+    # A refused request may have a hundred thousand characters, but few kinds of invisible ones.
+    return all(map(is_invisible, set(text)))
 
 
+@lru_cache(8192)
 def is_invisible(character: str) -> bool:
     if unicodedata.category(character) in CATEGORIES:
         return True

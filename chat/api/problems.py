@@ -182,6 +182,8 @@ class ProblemResponse(Schema):
 def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
     """`error` as the client of `request` gets it."""
     note(request, code=error.code)
+    if isinstance(error, DatabaseUnavailable):
+        note(request, reason=str(error))
     headers = request.headers
     return problem_document(error, headers.get("X-Request-ID", ""), headers.get("Accept", ""))
 

@@ -19,7 +19,7 @@ from ninja.parser import Parser
 
 from chat import sessions
 from chat.api import concurrency, health, ui_stream
-from chat.api.access_note import note_session
+from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
@@ -198,9 +198,11 @@ async def read_conversation(
 ) -> HttpResponse:
     note_session(request, session_id)
     client = client_of_request(request)
-    async with concurrency.slot_for_page(client):
+    async with concurrency.slot_for_page(client) as slot:
         page = await sessions.read_page(session_id, limit, before, client)
-        return _json_text(_page(*page))
+        answer = _json_text(_page(*page))
+        slot.size = len(answer.content)
+        return answer
 
 
 @api.delete(
@@ -234,13 +236,14 @@ async def check_health(request: HttpRequest) -> HttpResponse:
     **answers({200: ReadyResponse, 503: ReadyResponse}),
     tags=["health"],
     summary="Can it answer questions?",
-    description="Whether the database can be written to and is migrated; found out within five "
-    "seconds, at most once a second. Does not call the model.",
+    description="Whether the database can be written to, has room on its disk and is migrated; "
+    "found out within five seconds, at most once a second. Does not call the model.",
 )
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()
     if all(state == "ok" for state in checks.values()):
         return _json({"status": "ready", "checks": checks})
+    note(request, **checks)
     return _json({"status": "unready", "checks": checks}, 503)
 
 

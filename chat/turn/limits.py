@@ -3,12 +3,13 @@
 Kept in PostgreSQL, so that the numbers are the same for every worker and machine.
 """
 
+import asyncio
 import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import connection
@@ -41,8 +42,9 @@ FROM chat_rate_window WHERE client = %(client)s AND asked >= %(most)s
 TIDIED_AT_ONCE = 1000
 
 # What a reader does beside asking, each counted in a window of its own, so that whoever has asked
-# as often as CHAT_RATE allows can still stop the answer: how many of them for each question.
-CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10}
+# as often as CHAT_RATE allows can still stop the answer: how many of them for each question. A
+# `repeat` is a question whose key was seen before.
+CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10, "repeat": 10}
 
 # What this worker knows to be used up, windows and the day's budget: until when (of the monotonic
 # clock), and when to ask PostgreSQL again, since a row may be changed by hand. So further requests
@@ -50,6 +52,8 @@ CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10}
 _used_up: dict[str, tuple[float, float]] = {}
 REMEMBERED_SECONDS = 10
 REMEMBERED_WINDOWS = 10_000
+# Before such a refusal is sent: it slows a client down that asks again at once.
+REFUSAL_PAUSE_SECONDS = 0.2
 
 
 def admission(
@@ -131,19 +135,21 @@ def _whole(seconds: float) -> int:
 
 
 # Calls beside asking ------------------------------------------------------------------------
-async def run_counted[T](client: str | None, call: str, work: Callable[[], T]) -> T:
+async def run_counted[T](
+    client: str | None, call: str, work: Callable[[], T], seconds: float | None = None
+) -> T:
     """Run `work` in a database thread (`in_thread`) as one of a client's calls (of `CALLS`).
 
     Raises RateLimited, and what `in_thread` raises.
     """
     if refusal := known_refusal(client, call):
-        raise refusal
+        await refuse(refusal)
 
     def counted() -> T:
         _count(client, call)
         return work()
 
-    return await in_thread(counted)
+    return await in_thread(counted, seconds)
 
 
 def _count(client: str | None, call: str) -> None:
@@ -165,6 +171,11 @@ def known_refusal(client: str | None, call: str = "ask") -> ChatError | None:
     if call == "ask" and (seconds := _known_seconds(_budget_key(timezone.now()))):
         return BudgetExhausted(retry_after=_whole(seconds))
     return None
+
+
+async def refuse(refusal: ChatError) -> NoReturn:
+    await asyncio.sleep(REFUSAL_PAUSE_SECONDS)
+    raise refusal
 
 
 def _remember(key: str, seconds: float) -> None:

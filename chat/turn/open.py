@@ -81,8 +81,11 @@ async def open_turn(turn: Turn) -> Opened:
     Raises DatabaseUnavailable, RateLimited, BudgetExhausted, AnswerInProgress or
     IdempotencyKeyReused; nothing is stored then.
     """
-    if refusal := limits.known_refusal(turn.question.client):
+    question = turn.question
+    if refusal := limits.known_refusal(question.client):
         return await _open_refused(turn, refusal)
+    if question.idempotency_key and (refusal := limits.known_refusal(question.client, "repeat")):
+        await limits.refuse(refusal)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.DATABASE_TIMEOUT_SECONDS
     try:
@@ -97,14 +100,17 @@ async def open_turn(turn: Turn) -> Opened:
         if rows:
             return Opened(turn.session_id, turn.reply_id, history.from_rows(rows))
     left = max(deadline - loop.time(), 0.1)
-    return await in_thread(lambda: open_with_checks(turn), left)
+    if not question.idempotency_key:
+        return await in_thread(lambda: open_with_checks(turn), left)
+    return await limits.run_counted(question.client, "repeat", lambda: open_with_checks(turn), left)
 
 
 async def _open_refused(turn: Turn, refusal: ChatError) -> Opened:
     """What was answered before is answered again, even beyond the limits."""
-    if turn.question.idempotency_key and (earlier := await in_thread(lambda: _finished(turn))):
-        return earlier
-    raise refusal
+    question, earlier = turn.question, None
+    if question.idempotency_key:
+        earlier = await limits.run_counted(question.client, "repeat", lambda: _finished(turn))
+    return earlier or await limits.refuse(refusal)
 
 
 # The usual case -----------------------------------------------------------------------------

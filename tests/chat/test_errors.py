@@ -2,12 +2,14 @@
 
 import json
 import socket
+import time
 from contextlib import suppress
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+from chat.api.invisible import is_blank
 from chat.api.problems import FIELDS, PROBLEMS
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.server import running_server
@@ -223,6 +225,14 @@ def test_a_text_that_shows_nothing_is_empty(client, model, text):
     question, reply = client.get(path).json()["messages"]
     assert question["selected_text"] is None
     assert reply["feedback"] == {"rating": "up", "comment": ""}
+
+
+def test_the_longest_text_that_shows_nothing_costs_little():
+    """It is looked at before it is refused, and refusals are not counted."""
+    begin = time.process_time()
+
+    assert is_blank("\ufff8" * 118_000)
+    assert time.process_time() - begin < 0.1
 
 
 @pytest.mark.parametrize("text", ["\u200ba\u200b", "क्\u200dष", "👩\u200d🚀", "❤\ufe0f", "।", "?"])

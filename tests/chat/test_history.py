@@ -334,6 +334,22 @@ def test_a_slot_is_taken_until_its_request_has_ended():
     assert asyncio.run(requests()) == (concurrency.PAGES_PER_CLIENT, 6)
 
 
+def test_long_pages_come_one_after_the_other_at_a_pace():
+    """However fast their client reads them."""
+
+    async def request():
+        async with concurrency.slot_for_page("bob") as slot:
+            slot.size = concurrency.BYTES_PER_SECOND // 10
+
+    async def seconds(count):
+        begin = time.monotonic()
+        await asyncio.gather(*[asyncio.create_task(request()) for _ in range(count)])
+        return time.monotonic() - begin
+
+    assert asyncio.run(seconds(concurrency.PAGES_PER_CLIENT)) < 0.09
+    assert asyncio.run(seconds(3 * concurrency.PAGES_PER_CLIENT)) >= 0.2
+
+
 # Caches -------------------------------------------------------------------------------------
 def test_nothing_of_a_conversation_is_stored_by_caches(client, ask):
     asked = ask().json()

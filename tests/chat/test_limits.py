@@ -202,7 +202,7 @@ def test_a_client_that_is_refused_still_gets_what_it_was_answered(reader, model)
     client = reader("1/h")
     key = {"Idempotency-Key": uuid4().hex}
     first = client.post("/chat", json={"message": "?"}, headers=key)
-    for _ in range(20):
+    for _ in range(5):
         assert client.post("/chat", json={"message": "?"}).status_code == 429
 
     again = client.post("/chat", json={"message": "?"}, headers=key)
@@ -214,6 +214,26 @@ def test_a_client_that_is_refused_still_gets_what_it_was_answered(reader, model)
         "idempotency_key_reused",
         "rate_limited",
     ]
+    assert len(model.requests) == 1
+
+
+def test_repeated_requests_are_limited_too(reader, model):
+    """Ten times as many as questions: each is looked up."""
+    client = reader("1/h")
+    key = {"Idempotency-Key": uuid4().hex}
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(
+                lambda _: client.post("/chat", json={"message": "?"}, headers=key).status_code,
+                range(30),
+            )
+        )
+    last = client.post("/chat", json={"message": "?"}, headers=key)
+
+    assert 200 in answers
+    assert (last.status_code, last.json()["code"]) == (429, "rate_limited")
+    assert last.elapsed.total_seconds() >= limits.REFUSAL_PAUSE_SECONDS
     assert len(model.requests) == 1
 
 

@@ -1,5 +1,6 @@
 """What a connection may send, hold and wait for: spoken to by sockets, as attackers do."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from contextlib import ExitStack, suppress
 import httpx2
 import pytest
 
+from chatbackend import body_limit
 from tests.helpers.scripted_model import Reply
 from tests.helpers.server import Server
 from tests.helpers.waiting import eventually
@@ -197,6 +199,24 @@ def test_a_body_without_end_is_answered_and_not_read_on(server, path):
     assert time.monotonic() - begin < 10
 
 
+def test_large_bodies_are_parsed_one_after_the_other_at_a_pace():
+    size = 4 * body_limit.LARGE_BYTES
+
+    async def take(size):
+        async def receive():
+            return {"type": "http.request", "body": b"x" * size, "more_body": False}
+
+        await body_limit.with_whole_body({}, receive)
+
+    async def seconds(size):
+        begin = time.monotonic()
+        await asyncio.gather(*[take(size) for _ in range(4)])
+        return time.monotonic() - begin
+
+    assert asyncio.run(seconds(size)) >= 4 * size / body_limit.LARGE_BYTES_PER_SECOND
+    assert asyncio.run(seconds(body_limit.LARGE_BYTES)) < 0.1
+
+
 # What Django cannot make a request of -------------------------------------------------------
 @pytest.mark.parametrize("path", ["/chat", "/admin/login/", "/", "/nowhere"])
 def test_a_content_type_of_any_length_is_answered_with_a_problem(client, path):
@@ -215,6 +235,12 @@ def test_a_content_type_of_any_length_is_answered_with_a_problem(client, path):
 @pytest.mark.parametrize("path", ["/chat/x", "/health", "/nowhere", "/admin/login/"])
 def test_a_query_with_too_many_fields_is_answered_with_a_problem(client, path):
     answer = client.get(f"{path}?{'a=1&' * 1000}a=1")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_a_cookie_with_nul_is_answered_with_a_problem(client):
+    answer = client.get("/admin/", headers={"Cookie": r'sessionid="\000aaaaaaaaaaaa"'})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 

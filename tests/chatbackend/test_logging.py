@@ -72,6 +72,14 @@ def test_the_callers_request_id_is_kept(server, client):
     assert lines_of(server, mine)[0]["request_id"] == mine
 
 
+def test_a_long_path_does_not_fill_the_log(server, client):
+    answer = client.get("/" + "%01" * 9000)
+
+    (line,) = lines_of(server, answer.headers["X-Request-ID"])
+    assert (line["path"][:2], line["path"][-1]) == ("/\x01", "…")
+    assert len(line["path"]) < 1000
+
+
 @pytest.mark.parametrize("sent", ["", "x" * 129, "with space", 'quote"', "ümlaut"])
 def test_a_request_id_that_is_unusable_is_replaced(client, sent):
     answer = client.get("/health", headers={"X-Request-ID": sent.encode("latin1")})

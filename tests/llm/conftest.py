@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from llm import completions, dialects, providers
+from llm import completions, dialects, providers, transport
 from llm.completions import Completion
 from llm.spending import Spending
 from tests.helpers.scripted_model import ScriptedModel
@@ -29,7 +29,8 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(autouse=True)
 def usual_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Quick tries, and nothing known of any service."""
+    """Quick tries, no pace, and nothing known of any service."""
+    monkeypatch.setattr(transport, "PAUSES", 0)
     settings.LLM_TIMEOUT_SECONDS = 20
     monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
     dialects.forget()

@@ -1,16 +1,17 @@
 """However much a service sends, it is read up to a limit, and a cut is reported."""
 
+import asyncio
 import gzip
 import resource
-import zlib
+import time
 from contextlib import suppress
-from functools import cache
 from itertools import repeat
 
 import pytest
 
 from llm import answers, transport
 from llm.errors import ModelError, ModelTimeout, ModelUnavailable
+from tests.helpers.broken_http import bomb
 from tests.helpers.scripted_model import Reply, chunk, frames
 
 MOST_READ = 3 * transport.MAX_BODY_BYTES  # with what waits in buffers
@@ -74,6 +75,24 @@ def test_a_flood_is_read_up_to_a_limit(model, ask, asked, flood):
         assert len(completion.text) <= answers.MAX_TEXT_CHARS
 
 
+def test_a_flood_leaves_most_of_the_time_to_others(model, stream, monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(transport, "PAUSES", 3)
+    monkeypatch.setattr(transport.asyncio, "sleep", pause)
+    model.says(Reply(body=b"data: {}\n\n" * 40_000))
+    worked = time.thread_time()
+
+    with pytest.raises(ModelUnavailable):
+        stream()
+
+    assert sum(pauses) > 2 * (time.thread_time() - worked)
+
+
 @pytest.mark.parametrize("name", ["JSON without end", "a string without end"])
 def test_an_answer_in_one_piece_is_read_up_to_a_lower_limit(model, complete, name):
     FLOODS[name].taken = 0
@@ -123,14 +142,6 @@ def test_the_limit_grows_with_the_tokens_that_are_asked_for(model, complete, set
     model.says("word " * 100_000)
 
     assert complete().finish_reason == "stop"
-
-
-@cache
-def bomb(wbits, payload=b" ", size=200 * 2**20):
-    """A packed body that is a thousand times as large when it is unpacked."""
-    packer = zlib.compressobj(9, wbits=wbits)
-    part = payload * (2**20 // len(payload))
-    return [packer.compress(part) for _ in range(size // 2**20)] + [packer.flush()]
 
 
 @pytest.mark.parametrize(
