@@ -57,6 +57,9 @@ for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
     globals()[service.model_setting] = text(service.model_setting, service.default_model)
     if service.base_url_setting:
         globals()[service.base_url_setting] = web_address(service.base_url_setting)
+EMBEDDING_MODEL = text("EMBEDDING_MODEL")
+EMBEDDING_BASE_URL = web_address("EMBEDDING_BASE_URL")
+EMBEDDING_API_KEY = api_key("EMBEDDING_API_KEY")
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", 60)
 LLM_MAX_OUTPUT_TOKENS = whole_number("LLM_MAX_OUTPUT_TOKENS", 1024, at_most=1_000_000)
 LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
@@ -210,6 +213,7 @@ LOGGING = {
     "secrets": [
         SECRET_KEY,
         *(globals()[service.key_setting] for service in SERVICES),
+        EMBEDDING_API_KEY,
         DATABASES["default"].get("PASSWORD", ""),
     ],
 }

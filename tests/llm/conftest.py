@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from llm import completions, dialects, providers
+from llm import completions, dialects, providers, retries
 from llm.completions import Completion
 from llm.spending import Spending
 from tests.helpers.scripted_model import ScriptedModel
@@ -31,7 +31,7 @@ def runner() -> Iterator[asyncio.Runner]:
 def usual_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Quick tries, and nothing known of any service."""
     settings.LLM_TIMEOUT_SECONDS = 20
-    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     dialects.forget()
     yield
     dialects.forget()
