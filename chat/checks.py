@@ -88,18 +88,16 @@ def model(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
 
 
 def embeddings() -> list[CheckMessage]:
-    if (
-        has_embeddings()
-        or settings.EMBEDDING_MODEL == NO_EMBEDDINGS
-        or not (has_model() or settings.EMBEDDED)
-    ):
+    if has_embeddings() or settings.EMBEDDING_MODEL == NO_EMBEDDINGS:
         return []
     if settings.EMBEDDING_BASE_URL:
         sentence = "EMBEDDING_BASE_URL is set without EMBEDDING_MODEL: name the model to ask there."
         return [Error(sentence, id="chat.E007")]
     if settings.EMBEDDING_MODEL:
-        sentence = "EMBEDDING_MODEL is set, but no service is: set EMBEDDING_BASE_URL."
+        sentence = "EMBEDDING_MODEL is set, but nobody to ask for it: set EMBEDDING_BASE_URL."
         return [Error(sentence, id="chat.E007")]
+    if not has_model():  # which is problem enough
+        return []
     sentence = (
         "No embedding model is configured: the book is searched by its words alone. Set "
         f"EMBEDDING_MODEL (to {NO_EMBEDDINGS} if that is what you want)."

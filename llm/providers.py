@@ -103,7 +103,9 @@ def has_embeddings() -> bool:
 
 def are_embeddings_embedded() -> bool:
     """Whether embeddings come from the embedded model."""
-    return settings.EMBEDDED and not settings.EMBEDDING_MODEL and configured_embeddings() is None
+    if not settings.EMBEDDED or settings.EMBEDDING_MODEL or settings.EMBEDDING_BASE_URL:
+        return False
+    return configured_embeddings() is None
 
 
 def configured_embeddings() -> Provider | None:

@@ -92,6 +92,9 @@ class Reply:
         }
 
 
+type Decision = Callable[[dict[str, Any]], Reply]  # by the request's body
+
+
 def word_vector(text: str, dimensions: int = 256) -> list[float]:
     """Texts with words in common, be they inflected, are close: each word adds in its direction."""
     vector = [0.0] * dimensions
@@ -127,7 +130,8 @@ class ScriptedModel:
     """`says(...)` sets the replies to come (the last one repeats); `requests` keeps what came.
 
     `decides(...)` sets a function from a request's body to the reply instead. Embeddings have
-    replies (`embeds(...)`; vectors by default) and requests of their own.
+    replies (`embeds(...)`, each a reply or such a function; vectors by default) and requests of
+    their own.
     """
 
     def __init__(self) -> None:
@@ -143,9 +147,9 @@ class ScriptedModel:
         self.released.set()  # those that still wait belong to an earlier test
         self.released = threading.Event()
         self.replies = [Reply()]
-        self.decide: Callable[[dict[str, Any]], Reply] | None = None
+        self.decide: Decision | None = None
         self.requests: list[dict[str, Any]] = []
-        self.embedding_replies: list[Reply] = [Reply()]
+        self.embedding_replies: list[Reply | Decision] = [Reply()]
         self.embedding_requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
@@ -155,10 +159,10 @@ class ScriptedModel:
     def says(self, *replies: Reply | str) -> None:
         self.replies = [Reply(each) if isinstance(each, str) else each for each in replies]
 
-    def decides(self, decide: Callable[[dict[str, Any]], Reply]) -> None:
+    def decides(self, decide: Decision) -> None:
         self.decide = decide
 
-    def embeds(self, *replies: Reply) -> None:
+    def embeds(self, *replies: Reply | Decision) -> None:
         self.embedding_replies = list(replies)
 
     def release(self) -> None:
@@ -188,7 +192,8 @@ class ScriptedModel:
     def take_embedding(self, body: dict[str, Any]) -> Reply:
         with self.lock:
             self.embedding_requests.append(body)
-            return _next(self.embedding_replies)
+            reply = _next(self.embedding_replies)
+            return reply if isinstance(reply, Reply) else reply(body)
 
     def close(self) -> None:
         self.released.set()
@@ -196,7 +201,7 @@ class ScriptedModel:
         self.server.server_close()
 
 
-def _next(replies: list[Reply]) -> Reply:
+def _next[R](replies: list[R]) -> R:
     return replies.pop(0) if len(replies) > 1 else replies[0]
 
 
