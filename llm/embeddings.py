@@ -38,7 +38,7 @@ MIN_TEXT_CHARS = 20  # a service that finds this too long will find anything too
 KEPT_OF_TOO_LONG = 0.75
 CALLS_AT_ONCE = 4
 # The embedded model computes one text after the other. A reader's question waits for one batch.
-EMBEDDED_BATCH_TEXTS = 4
+EMBEDDED_BATCH_TEXTS = 2
 # Whoever embeds a book may wait until the next minute's requests are allowed, and the one after.
 RATE_LIMITED_TRIES = 8
 
