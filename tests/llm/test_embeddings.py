@@ -71,12 +71,14 @@ def test_nothing_is_asked_for_no_text(model, embed):
     assert model.embedding_requests == []
 
 
-def test_vectors_that_come_in_another_order_go_to_their_texts(model, embed):
-    def reversed_vectors(body):
+def test_vectors_of_any_length_and_order_become_unit_vectors_in_order_of_texts(model, embed):
+    def longer_and_reversed(body):
         answer = Reply().embeddings(body)
+        for entry in answer["data"]:
+            entry["embedding"] = [300 * value for value in entry["embedding"]]
         return Reply(body=json.dumps(answer | {"data": answer["data"][::-1]}).encode())
 
-    model.embeds(reversed_vectors)
+    model.embeds(longer_and_reversed)
 
     assert embed(["one", "two"]) == vectors_of("one", "two")
 
