@@ -63,7 +63,7 @@ NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chatbackend review chat llm embedded benchmarks examples/scaled tests/helpers
+	$(BIN)/mypy chatbackend review chat book llm embedded benchmarks examples/scaled tests/helpers
 	$(BIN)/lint-imports --no-logo
 	$(call npm_run,lint)
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks

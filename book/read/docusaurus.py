@@ -19,11 +19,15 @@ CATEGORY_FILES = ("_category_.json", "_category_.yml", "_category_.yaml")
 
 
 def is_made_with(root: Path, files: Sequence[MarkdownFile]) -> bool:
-    """If it, or the folder it is in, is a project of Docusaurus, or its files speak its language."""
+    """If it or the folder it is in is a project of Docusaurus, or its files use what that knows."""
     return (
         any(is_project(folder) for folder in (root, root.resolve().parent))
         or any(file.path.suffix == ".mdx" or "sidebar_position" in file.matter for file in files)
-        or any((root / folder / name).is_file() for folder in _folders(files) for name in CATEGORY_FILES)
+        or any(
+            (root / folder / name).is_file()
+            for folder in _folders(files)
+            for name in CATEGORY_FILES
+        )
     )
 
 
@@ -88,7 +92,7 @@ def in_order(root: Path, files: Sequence[MarkdownFile]) -> list[MarkdownFile]:
 
 
 def _flat(root: Path, path: PurePosixPath, folder: _Folder) -> list[MarkdownFile]:
-    """By position, those without one last; what has the same, by name. A folder's own page first."""
+    """By position, those without one last, else by name. A folder's own page comes first."""
     items: list[tuple[float, str, list[MarkdownFile]]] = []
     first: list[MarkdownFile] = []
     for file in folder.files:

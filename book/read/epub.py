@@ -44,7 +44,9 @@ def read_epub(path: Path, book_url: str, reading: Reading) -> Iterator[ReadPage 
         budget = _Archive(archive)
         package = _package(budget, path.name)
         for name in package.chapters:
-            yield from _read(budget, name, f"{book_url.rstrip('/')}/{quote(name)}", package, reading)
+            yield from _read(
+                budget, name, f"{book_url.rstrip('/')}/{quote(name)}", package, reading
+            )
 
 
 class _Archive:

@@ -42,7 +42,7 @@ class Unreachable(PageError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`url` is where the page was found, after redirects. `raw` is None: it is the same as before."""
+    """`url` is where the page was found, after redirects; `raw` is None where it is as before."""
 
     url: str
     raw: bytes | None
@@ -119,7 +119,10 @@ class Fetcher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._client.close()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -23,7 +24,23 @@ from book.read.slugs import Ids, github_slug, python_markdown_slug
 MAX_FRONT_MATTER = 64 * 2**10  # characters
 # The parser's time grows with the square of the brackets in a paragraph: here, to some seconds.
 MAX_SQUARED_BRACKETS = 2 * 10**7
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+VOID = frozenset(
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +51,11 @@ class Dialect:
     separator: str = "-"
     is_mdx: bool = False
     has_admonitions: bool = False  # of Python-Markdown: !!!, ???, ===
+    h1_has_id: bool = True
 
 
 PLAIN = Dialect()
-DOCUSAURUS = Dialect(is_mdx=True)
+DOCUSAURUS = Dialect(is_mdx=True, h1_has_id=False)
 MKDOCS = Dialect(slug=python_markdown_slug, separator="_", has_admonitions=True)
 
 
@@ -72,7 +90,7 @@ def html_of(text: str, dialect: Dialect, address_of: Callable[[str], str]) -> st
     parser = _parser(dialect)
     env: dict[str, Any] = {}
     tokens = parser.parse(text, env)
-    _give_ids(tokens, Ids(dialect.slug, dialect.separator))
+    _give_ids(tokens, dialect)
     for token in tokens:
         for child in token.children or ():
             if child.type == "link_open":
@@ -106,12 +124,15 @@ def _formula(tex: str, options: dict[str, Any]) -> str:
     return escape(tex.strip())
 
 
-def _give_ids(tokens: Sequence[Token], ids: Ids) -> None:
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+def _give_ids(tokens: Sequence[Token], dialect: Dialect) -> None:
+    ids = Ids(dialect.slug, dialect.separator)
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
             given = _given_id(inline)
             words = "".join(map(_words, inline.children or ())).strip()
-            opening.attrs["id"] = ids.take(given) if given else ids.of(words)
+            name = ids.take(given) if given else ids.of(words)
+            if dialect.h1_has_id or opening.tag != "h1":
+                opening.attrs["id"] = name
 
 
 def _given_id(inline: Token) -> str:
@@ -128,7 +149,9 @@ def _given_id(inline: Token) -> str:
 def _words(token: Token) -> str:
     if token.type == "image":
         return ""
-    return " " if token.type == "softbreak" else "" if token.type == "html_inline" else token.content
+    return (
+        " " if token.type == "softbreak" else "" if token.type == "html_inline" else token.content
+    )
 
 
 def _fence(self: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

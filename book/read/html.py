@@ -12,8 +12,42 @@ MAX_PAGE_BYTES = 10 * 2**20
 MAX_OPEN_ELEMENTS = 1000
 # Closed by what follows them, or never open: they add no depth of their own.
 NEVER_DEEP = frozenset(
-    "area base body br col colgroup dd dt embed head hr html img input li link meta optgroup option"
-    " p param rb rp rt rtc source tbody td tfoot th thead tr track wbr".split()
+    [
+        "area",
+        "base",
+        "body",
+        "br",
+        "col",
+        "colgroup",
+        "dd",
+        "dt",
+        "embed",
+        "head",
+        "hr",
+        "html",
+        "img",
+        "input",
+        "li",
+        "link",
+        "meta",
+        "optgroup",
+        "option",
+        "p",
+        "param",
+        "rb",
+        "rp",
+        "rt",
+        "rtc",
+        "source",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "track",
+        "wbr",
+    ]
 )
 END_OF_NAME = frozenset(" \t\n\r\f/>")
 MARKS = (

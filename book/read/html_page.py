@@ -33,9 +33,7 @@ class HtmlPage:
     def next(self) -> str:
         """The address of the page that follows this one in the book, or empty."""
         for selector in NEXT:
-            if (found := self.document.css_first(selector)) and (
-                href := attribute(found, "href")
-            ):
+            if (found := self.document.css_first(selector)) and (href := attribute(found, "href")):
                 return self._absolute(href)
         return ""
 

@@ -78,8 +78,8 @@ def _mark_formulas(main: LexborNode) -> None:
         display = "display" in attribute(node, "type")
         _set(node, "tex-block" if display else "tex", node.text().strip())
     for node in main.css("math"):
-        tex = node.css_first("annotation[encoding='application/x-tex']")
-        source = tex.text() if tex else attribute(node, "alttext") or node.text()
+        note = node.css_first("annotation[encoding='application/x-tex']")
+        source = note.text() if note else attribute(node, "alttext") or node.text()
         display = attribute(node, "display") == "block" or _is_in(node, "katex-display")
         _set(node, "tex-block" if display else "tex", source.strip())
     for node in main.css(".math, .arithmatex, .language-math"):
@@ -149,7 +149,9 @@ def _mark_admonitions(main: LexborNode) -> None:
             _set(titles[0], "label")
         else:
             kinds = [name for name in classes_of(node) if name in KINDS]
-            _set(node, "quote", attribute(node, "title") or (kinds[0].capitalize() if kinds else ""))
+            _set(
+                node, "quote", attribute(node, "title") or (kinds[0].capitalize() if kinds else "")
+            )
 
 
 def _mark_tabs(main: LexborNode) -> None:
@@ -160,8 +162,8 @@ def _mark_tabs(main: LexborNode) -> None:
         for panel, label in zip(panels, labels, strict=False):
             _set(panel, "whole", label)
         _set(tab_list, "gone" if len(panels) >= len(labels) else "")
-    for label in main.css(TAB_LABELS):
-        _set(label, "label")
+    for node in main.css(TAB_LABELS):
+        _set(node, "label")
     for panel in main.css("tabitem"):  # MDX, as it is written
         _set(panel, "whole", attribute(panel, "label") or attribute(panel, "value"))
 

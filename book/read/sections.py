@@ -12,14 +12,33 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from book.read.html import attribute, tag_of
 from book.read.main_text import main_text
-from book.read.marks import kind_of, mark, notes_of
+from book.read.markdown_words import indented_note, note_label, paragraph
+from book.read.marks import KIND, TEXT, kind_of, mark, notes_of
 from book.read.pages import ReadSection
-from book.read.to_markdown import HEADINGS, MarkdownWriter, indented_note, is_block, note_label, paragraph
+from book.read.to_markdown import HEADINGS, MarkdownWriter, is_block
 
 MAX_TITLE = 300  # characters
 ANY_HEADING = ", ".join(HEADINGS)
 NEVER_CUT = frozenset(
-    "a blockquote dd details dl dt figure li ol p pre summary table td ul tabs tabitem".split()
+    [
+        "a",
+        "blockquote",
+        "dd",
+        "details",
+        "dl",
+        "dt",
+        "figure",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "summary",
+        "table",
+        "td",
+        "ul",
+        "tabs",
+        "tabitem",
+    ]
 )
 
 
@@ -157,9 +176,8 @@ def _is_empty_anchor(node: LexborNode) -> bool:
 
 def _plain(heading: LexborNode) -> str:
     """Its words, with the TeX of its formulas."""
-    from_tex = [node for node in heading.css("math, .math, .arithmatex, script")]
-    for node in from_tex:
-        node.replace_with(f"${attribute(node, 'data-read-text')}$")
+    for node in heading.css(f"[{KIND}^=tex]"):
+        node.replace_with(f"${attribute(node, TEXT)}$")
     return " ".join(heading.text().replace("\u200b", "").split())[:MAX_TITLE]
 
 

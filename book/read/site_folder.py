@@ -15,7 +15,15 @@ SUFFIXES = (".html", ".htm", ".xhtml")
 INDEXES = ("index.html", "index.htm")
 # Pages that say nothing of their own: searches, indexes, errors, all of the book in one page.
 NOT_OF_THE_BOOK = frozenset(
-    "404.html search.html genindex.html py-modindex.html modindex.html print.html toc.html".split()
+    [
+        "404.html",
+        "search.html",
+        "genindex.html",
+        "py-modindex.html",
+        "modindex.html",
+        "print.html",
+        "toc.html",
+    ]
 )
 FOLDERS_OF_TOOLS = frozenset({"_static", "_sources", "_modules", "assets"})
 
@@ -49,7 +57,9 @@ class SiteFolder:
         return next((each for each in forms if (self.root / each).is_file()), None)
 
 
-def read_site_folder(root: Path, book_url: str, reading: Reading) -> Iterator[ReadPage | UnchangedPage]:
+def read_site_folder(
+    root: Path, book_url: str, reading: Reading
+) -> Iterator[ReadPage | UnchangedPage]:
     site = SiteFolder(root, f"{book_url.rstrip('/')}/" if book_url else _said_address(root))
     paths = [path for path in files_in(root, SUFFIXES, reading.on_problem) if _is_page(path)]
     paths.sort(key=lambda path: (len(path.parts), path.name not in INDEXES, path.as_posix()))

@@ -1,22 +1,73 @@
 """Marked HTML (`book.read.marks`) as Markdown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from urllib.parse import urljoin, urlsplit
 
 from selectolax.lexbor import LexborNode
 
 from book.read.html import attribute, tag_of
+from book.read.markdown_table import markdown_table
+from book.read.markdown_words import (
+    INVISIBLE,
+    emphasised,
+    escaped,
+    indented,
+    longest_run,
+    note_label,
+    paragraph,
+    raised,
+    split_spaces,
+    text_of,
+)
 from book.read.marks import TEXT, TITLE, kind_of
 
 MAX_DEPTH = 100  # deeper elements give their text alone
-MAX_SPAN = 50  # columns or rows that a cell may stand for
 LINKED = ("http", "https", "mailto")
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset"
-    " figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu ol p pre"
-    " section summary table tabitem tabs ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hgroup",
+        "hr",
+        "legend",
+        "li",
+        "main",
+        "menu",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tabitem",
+        "tabs",
+        "ul",
+    ]
 )
 MAX_WRAPPERS, MAX_WRAPPED = 6, 50  # how far blocks are looked for in what is not one itself
 EMPHASIS = {
@@ -24,9 +75,6 @@ EMPHASIS = {
     "del": "~~", "s": "~~", "strike": "~~",
 }  # fmt: skip
 NEVER_BLOCKS = frozenset([*EMPHASIS, "code", "kbd", "samp", "img", "br", "math", "sup", "sub"])
-ALWAYS_ESCAPED = str.maketrans({each: "\\" + each for each in "\\`*[]<"})
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad\0"), None)
-TEX = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
 
 
 class MarkdownWriter:
@@ -94,7 +142,7 @@ class MarkdownWriter:
         """An element, or text, within a paragraph."""
         tag, kind = tag_of(node), kind_of(node)
         if tag == "-text":
-            return _text(node.text_content or "")
+            return text_of(node.text_content or "")
         if kind == "gone" or tag.startswith("-"):
             return ""
         if kind in ("tex", "tex-block"):
@@ -124,7 +172,7 @@ class MarkdownWriter:
 
     def _phrase(self, node: LexborNode, tag: str, depth: int) -> str:
         if tag in EMPHASIS:
-            return _emphasised(self.inline_within(node, depth), EMPHASIS[tag])
+            return emphasised(self.inline_within(node, depth), EMPHASIS[tag])
         match tag:
             case "code" | "kbd" | "samp" | "tt":
                 return self._code_span(node)
@@ -141,7 +189,7 @@ class MarkdownWriter:
             case "rt":
                 return f" ({self.inline_within(node, depth)}) "
             case "sup":
-                return _raised(self.inline_within(node, depth))
+                return raised(self.inline_within(node, depth))
         words = self.inline_within(node, depth)
         return f" {words} " if tag in BLOCKS else words
 
@@ -149,7 +197,7 @@ class MarkdownWriter:
         code = " ".join(node.text().translate(INVISIBLE).split())
         if not code:
             return ""
-        fence = "`" * (_longest_run(code) + 1)
+        fence = "`" * (longest_run(code) + 1)
         space = " " if code[0] == "`" or code[-1] == "`" else ""
         return f"{fence}{space}{code}{space}{fence}"
 
@@ -158,11 +206,11 @@ class MarkdownWriter:
         url = self.address(attribute(node, "href"))
         if not url or not label.strip():
             return label
-        before, words, after = _split_spaces(label)
+        before, words, after = split_spaces(label)
         return f"{before}[{words}]({url}){after}"
 
     def address(self, href: str) -> str:
-        """An absolute address, as it may stand in Markdown; empty for what is no page or picture."""
+        """An absolute address as it may stand in Markdown; empty for what is no page or picture."""
         try:
             url = urljoin(self.base_url, href.strip())
             parts = urlsplit(url)
@@ -183,12 +231,12 @@ class MarkdownWriter:
         return f"[^{note_label(attribute(node, TEXT) or name)}]"
 
     def _label(self, node: LexborNode, depth: int) -> list[str]:
-        return [bold] if (bold := _emphasised(self.line(node, depth), "**")) else []
+        return [bold] if (bold := emphasised(self.line(node, depth), "**")) else []
 
     def _caption(self, node: LexborNode, depth: int) -> list[str]:
         if any(is_block(child) and tag_of(child) != "p" for child in node.iter()):
             return self.blocks_within(node, depth)
-        return [words] if (words := _emphasised(self.line(node, depth), "*")) else []
+        return [words] if (words := emphasised(self.line(node, depth), "*")) else []
 
     def _code(self, node: LexborNode, depth: int) -> list[str]:
         code = code_text(node).translate(INVISIBLE).strip("\n").rstrip()
@@ -197,7 +245,7 @@ class MarkdownWriter:
         info = attribute(node, TEXT).replace("`", "").split()[:1]
         if title := attribute(node, TITLE).replace("`", "'").replace('"', "'"):
             info = [*(info or ["text"]), f'title="{title}"']
-        fence = "`" * max(3, _longest_run(code) + 1)
+        fence = "`" * max(3, longest_run(code) + 1)
         return [f"{fence}{' '.join(info)}\n{code}\n{fence}"]
 
     def _quote(self, node: LexborNode, depth: int) -> list[str]:
@@ -217,7 +265,7 @@ class MarkdownWriter:
 
     def _item(self, node: LexborNode, marker: str, depth: int) -> str:
         if tag_of(node) in ("ul", "ol"):  # lists within lists, not in an item
-            return _indented("\n\n".join(self._list(node, depth + 1)), "  ", first="  ")
+            return indented("\n\n".join(self._list(node, depth + 1)), "  ", first="  ")
         blocks = self.blocks_within(node, depth)
         if not blocks:
             return ""
@@ -226,7 +274,7 @@ class MarkdownWriter:
             blocks[0] = f"[{'x' if 'checked' in box.attributes else ' '}] {blocks[0]}"
         nested = all(block.startswith(("- ", "1. ")) for block in blocks[1:])
         text = ("\n" if nested else "\n\n").join(blocks)
-        return _indented(text, " " * (len(marker) + 1), first=f"{marker} ")
+        return indented(text, " " * (len(marker) + 1), first=f"{marker} ")
 
     def _definitions(self, node: LexborNode, depth: int) -> list[str]:
         found: list[str] = []
@@ -246,48 +294,8 @@ class MarkdownWriter:
         if len(pre) == 1 and (len(node.css("tr")) == 1):  # code beside the numbers of its lines
             return self._code(pre[0], depth)
         caption = next((each for each in node.iter() if tag_of(each) == "caption"), None)
-        rows, has_head = self._rows(node, depth)
-        if not rows:
-            return []
-        width = max(map(len, rows))
-        if not has_head:
-            rows.insert(0, [""] * width)
-        lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
-        lines.insert(1, "|" + " --- |" * width)
-        return [*(self._caption(caption, depth) if caption else []), "\n".join(lines)]
-
-    def _rows(self, table: LexborNode, depth: int) -> tuple[list[list[str]], bool]:
-        """The cells row by row, and whether the first row is a head."""
-        rows: list[list[str]] = []
-        has_head = False
-        below: dict[int, tuple[int, str]] = {}  # column → rows still covered by a cell above
-        for row in _own_rows(table):
-            cells = [cell for cell in row.iter() if tag_of(cell) in ("td", "th")]
-            line = self._row(cells, below, depth)
-            if any(line):
-                has_head = has_head or (not rows and all(tag_of(cell) == "th" for cell in cells))
-                rows.append(line)
-        return rows, has_head
-
-    def _row(
-        self, cells: list[LexborNode], below: dict[int, tuple[int, str]], depth: int
-    ) -> list[str]:
-        line: list[str] = []
-
-        def covered() -> None:
-            while (left := below.get(len(line), (0, "")))[0] > 0:
-                below[len(line)] = (left[0] - 1, left[1])
-                line.append(left[1])
-
-        for cell in cells:
-            covered()
-            text = self.line(cell, depth + 1).replace("|", "\\|")
-            for _ in range(_span(cell, "colspan")):
-                below[len(line)] = (_span(cell, "rowspan") - 1, text)
-                line.append(text)
-                text = ""
-        covered()
-        return line
+        table = markdown_table(node, lambda cell: self.line(cell, depth + 1))
+        return [*(self._caption(caption, depth) if caption and table else []), *table]
 
 
 URL_ESCAPES = str.maketrans(
@@ -312,137 +320,8 @@ def code_text(pre: LexborNode) -> str:
         tag = tag_of(node)
         if tag == "-text":
             parts.append(node.text_content or "")
-        elif tag == "br":
-            parts.append("\n")
-        elif tag in ("div", "li", "p", "tr") and parts and not parts[-1].endswith("\n"):
+        elif tag == "br" or (
+            tag in ("div", "li", "p", "tr") and parts and not parts[-1].endswith("\n")
+        ):
             parts.append("\n")
     return "".join(parts)
-
-
-def escaped(text: str) -> str:
-    """Text that means itself in Markdown."""
-    return _text(text).strip()
-
-
-def note_label(label: str) -> str:
-    """A footnote's label, as it may stand in brackets."""
-    return "".join(each for each in label if each.isalnum() or each in "-_.:") or "note"
-
-
-def indented_note(label: str, blocks: list[str]) -> str:
-    return _indented("\n\n".join(blocks), "    ", first=f"[^{label}]: ")
-
-
-def _text(text: str) -> str:
-    """Escaped, with its spaces collapsed as a browser does; TeX for a script stays as it is."""
-    text = text.translate(INVISIBLE)
-    words = " ".join(text.split())
-    before = " " if text[:1].isspace() else ""
-    after = " " if text[-1:].isspace() and words else ""
-    return f"{before}{_escaped_around_tex(words)}{after}"
-
-
-def _escaped_around_tex(text: str) -> str:
-    parts: list[str] = []
-    at = 0
-    while found := _next_tex(text, at):
-        first, last = found
-        parts += [_escaped_words(text[at:first]), f"${text[first + 2 : last].strip()}$"]
-        at = last + 2
-    return "".join([*parts, _escaped_words(text[at:])])
-
-
-def _next_tex(text: str, at: int) -> tuple[int, int] | None:
-    """Where the next formula's delimiters are."""
-    found = [
-        (first, last)
-        for start, end in TEX
-        if (first := text.find(start, at)) >= 0 and (last := text.find(end, first + 2)) > 0
-    ]
-    return min(found, default=None)
-
-
-def _escaped_words(text: str) -> str:
-    text = text.translate(ALWAYS_ESCAPED)
-    if "_" in text:
-        text = " ".join(_outer_underscores(word) for word in text.split(" "))
-    return text.replace("&", "&amp;") if "&" in text and ";" in text else text
-
-
-def _outer_underscores(word: str) -> str:
-    """Within a word an underscore means nothing in Markdown."""
-    inner = word.strip("_")
-    if not inner or "_" not in word or all(each.isalnum() or each == "_" for each in inner):
-        left = len(word) - len(word.lstrip("_"))
-        right = len(word) - len(word.rstrip("_")) if inner else 0
-        return "\\_" * left + inner + "\\_" * right
-    return word.replace("_", "\\_")
-
-
-def paragraph(text: str) -> list[str]:
-    lines = [" ".join(line.split()) for line in text.split("\\\n")]
-    while lines and not lines[-1]:
-        lines.pop()
-    while lines and not lines[0]:
-        lines.pop(0)
-    return ["\\\n".join(map(_no_block, lines))] if lines else []
-
-
-def _no_block(line: str) -> str:
-    """A line of a paragraph that would begin a list, a heading or a rule otherwise."""
-    first, _, rest = line.partition(" ")
-    number = first.rstrip(".)")
-    if first in ("-", "+") or first.strip("#") == "" or line.startswith((">", "~~~")):
-        return "\\" + line if line else line
-    if number.isdecimal() and len(first) == len(number) + 1:
-        return f"{number}\\{first[-1]} {rest}".rstrip()
-    if set(line) <= set("-= ") and line:
-        return "\\" + line
-    return line
-
-
-def _emphasised(text: str, mark: str) -> str:
-    before, words, after = _split_spaces(text)
-    if not words or words.strip("*~") == "":
-        return text
-    if mark == "**" and words.startswith("**") and words.endswith("**"):
-        return text
-    return f"{before}{mark}{words}{mark}{after}"
-
-
-def _split_spaces(text: str) -> tuple[str, str, str]:
-    words = text.strip()
-    start = text.find(words) if words else len(text)
-    return text[:start], words, text[start + len(words) :]
-
-
-def _raised(text: str) -> str:
-    """10 to the power of 6 is not 106."""
-    words = text.strip()
-    return f"^{words}" if words[:1].isdecimal() or words[:1] in ("-", "−", "+") else text
-
-
-def _indented(text: str, indent: str, first: str) -> str:
-    lines = text.split("\n")
-    return "\n".join([first + lines[0], *(indent + line if line else "" for line in lines[1:])])
-
-
-def _longest_run(code: str) -> int:
-    longest = run = 0
-    for each in code:
-        run = run + 1 if each == "`" else 0
-        longest = max(longest, run)
-    return longest
-
-
-def _own_rows(table: LexborNode) -> Iterator[LexborNode]:
-    for child in table.iter():
-        if tag_of(child) == "tr":
-            yield child
-        elif tag_of(child) in ("thead", "tbody", "tfoot"):
-            yield from (row for row in child.iter() if tag_of(row) == "tr")
-
-
-def _span(cell: LexborNode, name: str) -> int:
-    value = attribute(cell, name)
-    return min(int(value), MAX_SPAN) if value.isdecimal() and 0 < len(value) < 9 else 1

@@ -7,8 +7,16 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 from urllib.robotparser import RobotFileParser
 
-from book.read.fetch import USER_AGENT, Answer, Elsewhere, Fetcher, Gone, Site, Unreachable
-from book.read.fetch import normalised
+from book.read.fetch import (
+    USER_AGENT,
+    Answer,
+    Elsewhere,
+    Fetcher,
+    Gone,
+    Site,
+    Unreachable,
+    normalised,
+)
 from book.read.html_page import HtmlPage
 from book.read.order import PagesToRead
 from book.read.pages import PageError, ReadPage, SourceError, UnchangedPage, digest_of
@@ -64,7 +72,9 @@ class _Visit:
         self._has_sitemap = bool(ours)
         found = [self._site.start, *(ours or self._known)]
         if len(found) > MAX_PAGES:
-            self._reading.on_problem(f"The site has more than {MAX_PAGES} pages; the rest is left out.")
+            self._reading.on_problem(
+                f"The site has more than {MAX_PAGES} pages; the rest is left out."
+            )
         return list(dict.fromkeys(found))[:MAX_PAGES]
 
     def _page(self, url: str, *, is_first: bool) -> Iterator[ReadPage | UnchangedPage]:
@@ -134,4 +144,6 @@ class _Visit:
             self._waiting.add(url)
         elif not self._cut:
             self._cut = True
-            self._reading.on_problem(f"The site has more than {MAX_PAGES} pages; the rest is left out.")
+            self._reading.on_problem(
+                f"The site has more than {MAX_PAGES} pages; the rest is left out."
+            )

@@ -1,0 +1,122 @@
+"""Words as they may stand in Markdown, and what is put around them."""
+
+ALWAYS_ESCAPED = str.maketrans({each: "\\" + each for each in "\\`*[]<"})
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad\0"), None)
+TEX = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
+SIGNS = ("-", "+", "\N{MINUS SIGN}")
+
+
+def escaped(text: str) -> str:
+    """Text that means itself in Markdown."""
+    return text_of(text).strip()
+
+
+def note_label(label: str) -> str:
+    """A footnote's label, as it may stand in brackets."""
+    return "".join(each for each in label if each.isalnum() or each in "-_.:") or "note"
+
+
+def indented_note(label: str, blocks: list[str]) -> str:
+    return indented("\n\n".join(blocks), "    ", first=f"[^{label}]: ")
+
+
+def text_of(text: str) -> str:
+    """Escaped, with its spaces collapsed as a browser does; TeX for a script stays as it is."""
+    text = text.translate(INVISIBLE)
+    words = " ".join(text.split())
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() and words else ""
+    return f"{before}{_escaped_around_tex(words)}{after}"
+
+
+def _escaped_around_tex(text: str) -> str:
+    parts: list[str] = []
+    at = 0
+    while found := _next_tex(text, at):
+        first, last = found
+        parts += [_escaped_words(text[at:first]), f"${text[first + 2 : last].strip()}$"]
+        at = last + 2
+    return "".join([*parts, _escaped_words(text[at:])])
+
+
+def _next_tex(text: str, at: int) -> tuple[int, int] | None:
+    """Where the next formula's delimiters are."""
+    found = [
+        (first, last)
+        for start, end in TEX
+        if (first := text.find(start, at)) >= 0 and (last := text.find(end, first + 2)) > 0
+    ]
+    return min(found, default=None)
+
+
+def _escaped_words(text: str) -> str:
+    text = text.translate(ALWAYS_ESCAPED)
+    if "_" in text:
+        text = " ".join(_outer_underscores(word) for word in text.split(" "))
+    return text.replace("&", "&amp;") if "&" in text and ";" in text else text
+
+
+def _outer_underscores(word: str) -> str:
+    """Within a word an underscore means nothing in Markdown."""
+    inner = word.strip("_")
+    if not inner or "_" not in word or all(each.isalnum() or each == "_" for each in inner):
+        left = len(word) - len(word.lstrip("_"))
+        right = len(word) - len(word.rstrip("_")) if inner else 0
+        return "\\_" * left + inner + "\\_" * right
+    return word.replace("_", "\\_")
+
+
+def paragraph(text: str) -> list[str]:
+    lines = [" ".join(line.split()) for line in text.split("\\\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    while lines and not lines[0]:
+        lines.pop(0)
+    return ["\\\n".join(map(_no_block, lines))] if lines else []
+
+
+def _no_block(line: str) -> str:
+    """A line of a paragraph that would begin a list, a heading or a rule otherwise."""
+    first, _, rest = line.partition(" ")
+    number = first.rstrip(".)")
+    if first in ("-", "+") or first.strip("#") == "" or line.startswith((">", "~~~")):
+        return "\\" + line if line else line
+    if number.isdecimal() and len(first) == len(number) + 1:
+        return f"{number}\\{first[-1]} {rest}".rstrip()
+    if set(line) <= set("-= ") and line:
+        return "\\" + line
+    return line
+
+
+def emphasised(text: str, mark: str) -> str:
+    before, words, after = split_spaces(text)
+    if not words or words.strip("*~") == "":
+        return text
+    if mark == "**" and words.startswith("**") and words.endswith("**"):
+        return text
+    return f"{before}{mark}{words}{mark}{after}"
+
+
+def split_spaces(text: str) -> tuple[str, str, str]:
+    words = text.strip()
+    start = text.find(words) if words else len(text)
+    return text[:start], words, text[start + len(words) :]
+
+
+def raised(text: str) -> str:
+    """10 to the power of 6 is not 106."""
+    words = text.strip()
+    return f"^{words}" if words[:1].isdecimal() or words[:1] in SIGNS else text
+
+
+def indented(text: str, indent: str, first: str) -> str:
+    lines = text.split("\n")
+    return "\n".join([first + lines[0], *(indent + line if line else "" for line in lines[1:])])
+
+
+def longest_run(code: str) -> int:
+    longest = run = 0
+    for each in code:
+        run = run + 1 if each == "`" else 0
+        longest = max(longest, run)
+    return longest
