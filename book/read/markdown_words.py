@@ -52,18 +52,16 @@ def _next_tex(text: str, at: int) -> tuple[int, int] | None:
 def _escaped_words(text: str) -> str:
     text = text.translate(ALWAYS_ESCAPED)
     if "_" in text:
-        text = " ".join(_outer_underscores(word) for word in text.split(" "))
+        text = "".join(
+            _underscore(text, at) if each == "_" else each for at, each in enumerate(text)
+        )
     return text.replace("&", "&amp;") if "&" in text and ";" in text else text
 
 
-def _outer_underscores(word: str) -> str:
-    """Within a word an underscore means nothing in Markdown."""
-    inner = word.strip("_")
-    if not inner or "_" not in word or all(each.isalnum() or each == "_" for each in inner):
-        left = len(word) - len(word.lstrip("_"))
-        right = len(word) - len(word.rstrip("_")) if inner else 0
-        return "\\_" * left + inner + "\\_" * right
-    return word.replace("_", "\\_")
+def _underscore(text: str, at: int) -> str:
+    """Within a word it means nothing in Markdown."""
+    is_within = text[max(at - 1, 0)].isalnum() and text[at + 1 : at + 2].isalnum()
+    return "_" if is_within else "\\_"
 
 
 def paragraph(text: str) -> list[str]:

@@ -191,6 +191,10 @@ def _mark_notes(main: LexborNode) -> None:
         _set(node, "gone")
     for node in main.css(BACK_LINKS):
         _set(node, "gone")
+    for note in main.css(NOTES):
+        for link in note.css("a[href^='#']"):
+            if not any(map(str.isalnum, link.text())):  # an arrow
+                _set(link, "gone")
     for node in main.css(f"{NOTE_LISTS}, {NOTES}"):
         if kind_of(node) == "":
             _set(node, "gone")

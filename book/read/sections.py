@@ -86,6 +86,9 @@ class _Cutter:
     def parts(self) -> list[Part]:
         self._walk(self._main)
         self._end_paragraph()
+        for part in self._parts:
+            while part.blocks[-1:] == ["---"]:
+                part.blocks.pop()
         self._add_notes()
         return self._parts
 
