@@ -1,7 +1,9 @@
 """An EPUB: its chapters in their order."""
 
+import lzma
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.entities import name2codepoint
@@ -21,7 +23,9 @@ MAX_MEMBERS = 50_000
 MAX_BOOK_BYTES = 500 * 2**20  # unpacked
 CONTAINER = "META-INF/container.xml"
 CHAPTERS = ("application/xhtml+xml", "text/html")
-BROKEN = (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError)
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, ValueError, EOFError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

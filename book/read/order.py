@@ -24,10 +24,12 @@ class PagesToRead:
     def suggest(self, page: str) -> None:
         self._next = page
 
-    def drop(self, page: str) -> bool:
-        """Whether it was still waiting; it is not read any more."""
+    def take(self, page: str) -> bool:
+        """Whether it was not read before; from now on it was."""
+        is_new = page in self._waiting or page not in self._seen
         self._seen.add(page)
-        return self._waiting.pop(page, self) is None
+        self._waiting.pop(page, None)
+        return is_new
 
     def pop(self) -> str | None:
         page = self._next if self._next in self._waiting else next(iter(self._waiting), None)

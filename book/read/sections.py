@@ -12,7 +12,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from book.read.html import attribute, tag_of
 from book.read.main_text import main_text
-from book.read.markdown_words import indented_note, note_label, paragraph
+from book.read.markdown_words import INVISIBLE, indented_note, note_label, paragraph
 from book.read.marks import KIND, TEXT, kind_of, mark, notes_of
 from book.read.pages import ReadSection
 from book.read.to_markdown import HEADINGS, MarkdownWriter, is_block
@@ -100,7 +100,7 @@ class _Cutter:
             if kind_of(node) == "gone":
                 continue
             if tag_of(node) in HEADINGS and kind_of(node) == "":
-                self._begin(node)
+                waiting += self._begin(node)[::-1]
             elif self._is_cut(node):
                 self._end_paragraph()
                 self._anchor = attribute(node, "id") or self._anchor
@@ -114,13 +114,19 @@ class _Cutter:
             return False
         return node.css_first(ANY_HEADING) is not None
 
-    def _begin(self, heading: LexborNode) -> None:
+    def _begin(self, heading: LexborNode) -> list[LexborNode]:
+        """A section; what a heading that was not closed has swallowed comes back."""
         self._end_paragraph()
-        words = _plain(heading)
+        inside = list(heading.iter(include_text=True))
+        first = next((at for at, each in enumerate(inside) if is_block(each)), len(inside))
+        words = _plain(inside[:first])
+        if not words:  # a block of its own: <h2><div>Start</div></h2>
+            words, first = _plain(inside), len(inside)
         if words:
             anchor = attribute(heading, "id") or _anchor_in(heading) or self._anchor
             self._parts.append(Part(int(tag_of(heading)[1]), words, anchor))
         self._anchor = ""
+        return inside[first:]
 
     def _add(self, node: LexborNode) -> None:
         if is_block(node):
@@ -177,11 +183,20 @@ def _is_empty_anchor(node: LexborNode) -> bool:
     return bool(named) and not node.text(strip=True)
 
 
-def _plain(heading: LexborNode) -> str:
-    """Its words, with the TeX of its formulas."""
-    for node in heading.css(f"[{KIND}^=tex]"):
-        node.replace_with(f"${attribute(node, TEXT)}$")
-    return " ".join(heading.text().replace("\u200b", "").split())[:MAX_TITLE]
+def _plain(nodes: list[LexborNode]) -> str:
+    """Their words, with the TeX of formulas."""
+    text = "".join(_words(node) for node in nodes if kind_of(node) != "gone")
+    return " ".join(text.translate(INVISIBLE).split())[:MAX_TITLE]
+
+
+def _words(node: LexborNode) -> str:
+    if tag_of(node) == "-text":
+        return node.text_content or ""
+    for formula in node.css(f"[{KIND}^=tex]"):
+        if formula.mem_id == node.mem_id:
+            return f"${attribute(formula, TEXT)}$"
+        formula.replace_with(f"${attribute(formula, TEXT)}$")
+    return node.text()
 
 
 def _finished(parts: list[Part], title: str) -> Iterator[ReadSection]:

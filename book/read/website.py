@@ -104,7 +104,7 @@ class _Visit:
 
     def _read(self, answer: Answer, asked: str) -> Iterator[ReadPage | UnchangedPage]:
         url = answer.url
-        if url != asked and not self._waiting.drop(url):
+        if url != asked and not self._waiting.take(url):
             return  # it was read under its own address
         if answer.raw is None:
             self._waiting.suggest(self._after.get(url, ""))
@@ -130,7 +130,7 @@ class _Visit:
         if page.refresh:
             self._add(normalised(page.refresh))
         if not self._has_sitemap:
-            for link in page.links():
+            for link in (page.next, *page.links()):
                 self._add(normalised(link))
         self._waiting.suggest(normalised(page.refresh or page.next))
 

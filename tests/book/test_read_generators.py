@@ -74,9 +74,7 @@ def assert_addresses_exist(pages, folder):
 
 
 def built(*command, cwd=None, **environment):
-    subprocess.run(
-        command, cwd=cwd, env=os.environ | environment, check=True, capture_output=True, timeout=600
-    )
+    subprocess.run(command, cwd=cwd, env=os.environ | environment, check=True, timeout=600)
 
 
 @pytest.fixture

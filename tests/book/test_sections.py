@@ -66,6 +66,21 @@ def test_an_anchor_may_stand_around_within_or_before_a_heading(heading, anchor):
 
 
 @pytest.mark.parametrize(
+    ("heading", "title"),
+    [
+        ("<h2><div>Start <em>it</em></div></h2>", "Start it"),
+        ("<h2>About <code>spin()</code> &lt;b&gt;\u200b</h2>", "About spin() <b>"),
+        ('<h2>So <span class="math">\\(a^2\\)</span></h2>', "So $a^2$"),
+        ("<h2>Start", "Start"),
+    ],
+)
+def test_a_heading_is_plain_text(heading, title):
+    assert sections_in(f"<title>T</title><main>{heading}<p>Words.") == [
+        (("T", title), "", "Words.")
+    ]
+
+
+@pytest.mark.parametrize(
     "html",
     [
         "<ul><li>One<h2 id=x>Two</h2>three</ul>",

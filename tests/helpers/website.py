@@ -67,6 +67,7 @@ def redirect(target: str) -> Respond:
 def website() -> Iterator[Website]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             site.answer(self)
@@ -74,8 +75,13 @@ def website() -> Iterator[Website]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that leaves before the end is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     site = Website(server)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
