@@ -12,6 +12,7 @@ import pytest
 from book.read.html import parsed
 from tests.book.reading import BOOK, addresses, read
 from tests.helpers import CHECKOUT
+from tests.helpers.website import website
 
 BOOKS = Path(__file__).parent / "books"
 PATH = ("Nodes and their names",)
@@ -104,6 +105,14 @@ def test_a_book_by_mkdocs_material(copied, tmp_path, problems):
     assert addresses(read(source / "docs", problems)) == addresses(pages)
     assert read(source, problems, book_url="")[1].url == "https://book.example/robots/parts/nodes/"
     assert problems == []
+
+    with website() as site:  # whose sitemap names the address that it will have one day
+        site.serve_folder(out)
+        served = read(site.url, problems)
+    assert [(page.url.removeprefix(site.url), page.title) for page in served] == [
+        (page.url.removeprefix(f"{BOOK}/"), page.title) for page in pages
+    ]
+    assert len(problems) == 1
 
 
 BUILD_BOTH = """

@@ -168,7 +168,9 @@ def test_a_sitemap_cannot_name_other_hosts(site, problems):
         site.pages |= {
             "/": page("Start"),
             "/a.html": page("A"),
-            "/sitemap.xml": sitemap(f"{other.url}x.html", f"{site.url}a.html", "file:///etc/passwd"),
+            "/sitemap.xml": sitemap(
+                f"{other.url}x.html", f"{site.url}a.html", "file:///etc/passwd"
+            ),
             "/robots.txt": f"Sitemap: {other.url}sitemap.xml",
         }
 
@@ -257,9 +259,7 @@ def test_a_page_that_trickles_is_given_up(site, problems, monkeypatch):
     site.pages |= {"/": page("Start", "a.html"), "/a.html": trickle}
 
     assert titles(read(site.url, problems)) == ["Start"]
-    assert problems == [
-        f"{site.url}a.html was left out, because it took longer than 0.3 seconds."
-    ]
+    assert problems == [f"{site.url}a.html was left out, because it took longer than 0.3 seconds."]
 
 
 def test_a_page_that_sends_its_reader_on_is_none_itself(site, problems):
