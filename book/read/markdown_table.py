@@ -7,6 +7,8 @@ from selectolax.lexbor import LexborNode
 from book.read.html import attribute, tag_of
 
 MAX_SPAN = 50  # columns or rows that a cell may stand for
+MAX_COLUMNS = 500
+MAX_REPEATED = 200  # characters of a cell that are repeated in the rows it reaches down to
 
 
 def markdown_table(table: LexborNode, line_of: Callable[[LexborNode], str]) -> list[str]:
@@ -32,13 +34,14 @@ class _Grid:
 
     def add(self, cells: list[LexborNode]) -> None:
         row: list[str] = []
-        for cell in cells:
+        for cell in cells[:MAX_COLUMNS]:
             self._reach_down(row)
             text = self._line_of(cell).replace("|", "\\|")
-            for _ in range(_span(cell, "colspan")):
-                self._below[len(row)] = (_span(cell, "rowspan") - 1, text)
+            repeated = text if len(text) <= MAX_REPEATED else ""
+            for _ in range(min(_span(cell, "colspan"), MAX_COLUMNS - len(row))):
+                self._below[len(row)] = (_span(cell, "rowspan") - 1, repeated)
                 row.append(text)
-                text = ""
+                text = repeated = ""
         self._reach_down(row)
         if any(row):
             is_head = not self.rows and all(tag_of(cell) == "th" for cell in cells)

@@ -1,5 +1,7 @@
 """Words as they may stand in Markdown, and what is put around them."""
 
+from collections.abc import Iterator
+
 ALWAYS_ESCAPED = str.maketrans({each: "\\" + each for each in "\\`*[]<"})
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad\0"), None)
 TEX = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
@@ -32,21 +34,28 @@ def text_of(text: str) -> str:
 def _escaped_around_tex(text: str) -> str:
     parts: list[str] = []
     at = 0
-    while found := _next_tex(text, at):
-        first, last = found
+    for first, last in _formulas(text):
         parts += [_escaped_words(text[at:first]), f"${text[first + 2 : last].strip()}$"]
         at = last + 2
     return "".join([*parts, _escaped_words(text[at:])])
 
 
-def _next_tex(text: str, at: int) -> tuple[int, int] | None:
-    """Where the next formula's delimiters are."""
-    found = [
-        (first, last)
-        for start, end in TEX
-        if (first := text.find(start, at)) >= 0 and (last := text.find(end, first + 2)) > 0
-    ]
-    return min(found, default=None)
+def _formulas(text: str) -> Iterator[tuple[int, int]]:
+    """Where each formula's two delimiters are. Each kind is looked for only onwards."""
+    starts = {pair: text.find(pair[0]) for pair in TEX if pair[0] in text}
+    while starts:
+        pair = min(starts, key=lambda each: starts[each])
+        first = starts.pop(pair)
+        last = text.find(pair[1], first + 2)
+        if last < 0:
+            continue
+        yield first, last
+        starts[pair] = last
+        for each, start in list(starts.items()):
+            if start < last + 2:
+                starts[each] = text.find(each[0], last + 2)
+                if starts[each] < 0:
+                    del starts[each]
 
 
 def _escaped_words(text: str) -> str:

@@ -3,7 +3,9 @@
 Marks are attributes that a page cannot bring along itself: `mark` and `marked` speak of them.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -24,6 +26,7 @@ ADMONITION_TITLES = (
 )
 KINDS = ("note", "tip", "info", "warning", "danger", "caution", "important", "hint", "seealso")
 TAB_LISTS = "[role=tablist], .tabbed-labels"
+TABS = "[role=tab], label"
 TAB_PANELS = "[role=tabpanel], .tabbed-block"
 TAB_LABELS = ".sd-tab-label, .tab-set > .tab-label"
 CODE_TITLES = (
@@ -31,6 +34,7 @@ CODE_TITLES = (
     " figcaption.header, .remark-code-title"
 )
 LINE_NUMBERS = ".linenos, .linenodiv, .lineno, .line-numbers, .hljs-ln-numbers, .line-numbers-rows"
+MAX_AROUND = 3  # elements around a <pre> that may say more of it
 LANGUAGE_PREFIXES = ("language-", "lang-", "highlight-", "sourceCode-")
 NO_LANGUAGES = ("", "default", "text", "none", "plaintext", "plain", "txt", "undefined")
 NOTE_LISTS = (
@@ -101,23 +105,16 @@ def _undelimited(source: str) -> tuple[str, bool]:
 def _mark_code(main: LexborNode) -> None:
     for node in main.css(LINE_NUMBERS):
         node.decompose()
-    for pre in main.css("pre"):
-        if language := next(filter(None, map(_language, _around(pre))), ""):
+    blocks = main.css("pre")
+    held = Counter(each.mem_id for pre in blocks for each in islice(_above(pre), MAX_AROUND))
+    for pre in blocks:
+        around = [node for node in islice(_above(pre), MAX_AROUND) if held[node.mem_id] == 1]
+        code = pre.css_first("code")
+        places = [*([code] if code else []), pre, *around]
+        if language := next(filter(None, map(_language, places)), ""):
             pre.attrs[TEXT] = language
-        if title := _code_title(pre):
+        if title := next(filter(None, map(_code_title, around)), ""):
             pre.attrs[TITLE] = title
-
-
-def _around(pre: LexborNode) -> Iterator[LexborNode]:
-    """Where a language may stand: at the <code>, the <pre>, or up to three elements around it."""
-    if code := pre.css_first("code"):
-        yield code
-    node: LexborNode | None = pre
-    for _ in range(4):
-        if node is None or (node.mem_id != pre.mem_id and len(node.css("pre")) > 1):
-            return
-        yield node
-        node = node.parent
 
 
 def _language(node: LexborNode) -> str:
@@ -131,14 +128,14 @@ def _language(node: LexborNode) -> str:
     return ""
 
 
-def _code_title(pre: LexborNode) -> str:
-    for node in _around(pre):
-        found = None if node.mem_id == pre.mem_id else node.css_first(CODE_TITLES)
-        if found is not None and found.css_first("pre") is None:
-            title = " ".join(found.text().split())
-            found.decompose()
-            return title
-    return ""
+def _code_title(around: LexborNode) -> str:
+    """The title of the only code in this element, which is taken out."""
+    found = around.css_first(CODE_TITLES)
+    if found is None or found.css_first("pre") is not None:
+        return ""
+    title = " ".join(found.text().split())
+    found.decompose()
+    return title
 
 
 def _mark_admonitions(main: LexborNode) -> None:
@@ -155,13 +152,20 @@ def _mark_admonitions(main: LexborNode) -> None:
 
 
 def _mark_tabs(main: LexborNode) -> None:
+    """The label of each tab goes with what it shows."""
+    containers: dict[int, LexborNode] = {}
+    lists: dict[int, list[LexborNode]] = {}
     for tab_list in main.css(TAB_LISTS):
-        labels = [each.text(strip=True) for each in tab_list.css("[role=tab], label")]
-        container = tab_list.parent
-        panels = _outermost(container, TAB_PANELS) if container else []
+        if around := tab_list.parent:
+            containers[around.mem_id] = around
+            lists.setdefault(around.mem_id, []).append(tab_list)
+    for name, around in containers.items():
+        labels = [tab.text(strip=True) for each in lists[name] for tab in each.css(TABS)]
+        panels = _outermost(around, TAB_PANELS)
         for panel, label in zip(panels, labels, strict=False):
             _set(panel, "whole", label)
-        _set(tab_list, "gone" if len(panels) >= len(labels) else "")
+        for tab_list in lists[name] if len(panels) >= len(labels) else ():
+            _set(tab_list, "gone")
     for node in main.css(TAB_LABELS):
         _set(node, "label")
     for panel in main.css("tabitem"):  # MDX, as it is written
@@ -182,7 +186,7 @@ def _above(node: LexborNode) -> Iterator[LexborNode]:
 
 
 def _is_in(node: LexborNode, name: str) -> bool:
-    return any(name in classes_of(each) for _, each in zip(range(3), _above(node), strict=False))
+    return any(name in classes_of(each) for each in islice(_above(node), MAX_AROUND))
 
 
 def _mark_notes(main: LexborNode) -> None:

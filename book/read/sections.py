@@ -50,7 +50,7 @@ class Part:
     heading: str = ""
     anchor: str = ""
     blocks: list[str] = field(default_factory=list)
-    noted: list[str] = field(default_factory=list)
+    noted: dict[str, str] = field(default_factory=dict)  # the labels of footnotes by their ids
 
 
 def sections_of(
@@ -146,29 +146,22 @@ class _Cutter:
     def _write(self, blocks: list[str]) -> None:
         part = self._parts[-1]
         part.blocks += blocks
-        part.noted += self._writer.noted
-        self._writer.noted = []
+        part.noted = self._writer.noted | part.noted
+        self._writer.noted = {}
 
     def _add_notes(self) -> None:
         """Each with the section that refers to it first; one that none refers to, at the end."""
         notes = notes_of(self._main)
         for part in self._parts:
-            for name in part.noted:
+            for name, label in part.noted.items():
                 if name in notes:
-                    self._add_note(part, name, notes.pop(name))
+                    self._add_note(part, label, notes.pop(name))
         for name, node in notes.items():
-            self._add_note(self._parts[-1], name, node)
+            self._add_note(self._parts[-1], note_label(name), node)
 
-    def _add_note(self, part: Part, name: str, node: LexborNode) -> None:
-        label = next((link for link in self._main.css("a") if _refers(link, name)), None)
-        blocks = self._writer.note_blocks(node)
-        if blocks:
-            words = note_label(label.text(strip=True) if label else name)
-            part.blocks.append(indented_note(words, blocks))
-
-
-def _refers(link: LexborNode, name: str) -> bool:
-    return kind_of(link) == "note" and attribute(link, "href") == f"#{name}"
+    def _add_note(self, part: Part, label: str, node: LexborNode) -> None:
+        if blocks := self._writer.note_blocks(node):
+            part.blocks.append(indented_note(label, blocks))
 
 
 def _anchor_in(heading: LexborNode) -> str:

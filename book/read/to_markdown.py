@@ -80,12 +80,12 @@ NEVER_BLOCKS = frozenset([*EMPHASIS, "code", "kbd", "samp", "img", "br", "math",
 class MarkdownWriter:
     """Writes elements of one page; `base_url` is what its links are relative to.
 
-    `noted` collects the ids of the footnotes that were referred to.
+    `noted` collects the footnotes that were referred to: their ids, and the labels they have there.
     """
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
-        self.noted: list[str] = []
+        self.noted: dict[str, str] = {}
         self._writers: dict[str, Callable[[LexborNode, int], list[str]]] = {
             "pre": self._code,
             "ul": self._list,
@@ -226,9 +226,9 @@ class MarkdownWriter:
 
     def _note(self, node: LexborNode) -> str:
         name = attribute(node, "href")[1:]
-        if name not in self.noted:
-            self.noted.append(name)
-        return f"[^{note_label(attribute(node, TEXT) or name)}]"
+        label = note_label(attribute(node, TEXT) or name)
+        self.noted.setdefault(name, label)
+        return f"[^{label}]"
 
     def _label(self, node: LexborNode, depth: int) -> list[str]:
         return [bold] if (bold := emphasised(self.line(node, depth), "**")) else []
