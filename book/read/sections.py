@@ -146,7 +146,7 @@ class _Cutter:
     def _write(self, blocks: list[str]) -> None:
         part = self._parts[-1]
         part.blocks += blocks
-        part.noted = self._writer.noted | part.noted
+        part.noted.update(self._writer.noted)
         self._writer.noted = {}
 
     def _add_notes(self) -> None:
