@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review screenshots docusaurus scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -52,6 +52,12 @@ docusaurus: .venv/.installed ## Build the example book with npm, serve it on por
 	cd examples/docusaurus && npm ci --silent
 	$(BIN)/python -m pytest --timeout 1800 -m docusaurus tests/chat/test_docusaurus.py
 
+generators: .venv/.installed ## Build a book with Docusaurus (npm) and Jupyter Book and read it, minutes long
+	$(BIN)/python -m venv .venv/generators
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/generators/bin/python requirements/generators.txt
+	cd examples/docusaurus && npm ci --silent
+	$(BIN)/python -m pytest --timeout 1800 -m generators tests/book $(ARGS)
+
 scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
 	$(BIN)/python -m pytest --timeout 1800 -m scaled tests/chatbackend/test_scaled.py $(ARGS)
 
@@ -63,7 +69,7 @@ NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chatbackend review chat llm embedded benchmarks examples/scaled tests/helpers
+	$(BIN)/mypy chatbackend review chat book llm embedded benchmarks examples/scaled tests/helpers
 	$(BIN)/lint-imports --no-logo
 	$(call npm_run,lint)
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
@@ -81,7 +87,8 @@ format: .venv/.installed $(NODE_MODULES) ## Put the code in shape
 
 # The files name no address to download from; the hashes say what is meant.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-    --python-version 3.12 pyproject.toml
+    --python-version 3.12
 lock: .venv/.installed ## Pin the requirements anew (ARGS=--upgrade for newer ones)
-	$(COMPILE) $(ARGS) -o requirements/production.txt
-	$(COMPILE) --extra embedded --group dev $(ARGS) -o requirements/development.txt
+	$(COMPILE) pyproject.toml $(ARGS) -o requirements/production.txt
+	$(COMPILE) pyproject.toml --extra embedded --group dev $(ARGS) -o requirements/development.txt
+	$(COMPILE) --group pyproject.toml:generators $(ARGS) -o requirements/generators.txt
