@@ -70,6 +70,7 @@ ASGI_APPLICATION = "chatbackend.asgi.application"
 INSTALLED_APPS = [
     "review.apps.ReviewConfig",
     "chat",
+    "book.apps.BookConfig",
     "ninja",  # serves Swagger's files from here, not from a CDN
     "review.apps.StaffAdminConfig",
     "django.contrib.auth",
