@@ -36,6 +36,9 @@ class EditionQuerySet(models.QuerySet["Edition"]):
 class Edition(models.Model):
     """One state of the whole book. It is a draft until it is published."""
 
+    number = models.PositiveIntegerField(
+        unique=True, null=True, blank=True, help_text="Counts those that were published."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, blank=True)
     is_current = models.BooleanField(default=False)
@@ -79,12 +82,12 @@ class Edition(models.Model):
             ),
             models.CheckConstraint(
                 name="book_edition_current_is_published",
-                condition=Q(is_current=False) | Q(published_at__isnull=False),
+                condition=Q(is_current=False) | Q(published_at__isnull=False, number__isnull=False),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"Edition {self.pk}"
+        return f"Edition {self.number}" if self.number else "Draft"
 
 
 class Page(models.Model):

@@ -21,6 +21,7 @@ WORDS_WEIGHT, TEXTS_WEIGHT, QUESTIONS_WEIGHT = 1.0, 1.0, 1.0
 BEST_SCORE = (WORDS_WEIGHT + TEXTS_WEIGHT + QUESTIONS_WEIGHT) / (RRF_K + 1)
 # For the reader's page, and for each section that the last answers cited: one or two ranks.
 NEARNESS_BONUS = 0.01
+NEAR_RANKS = 10  # from how far below the last place it may lift one
 # A question of so few words may refer to the one before it.
 FOLLOW_UP_WORDS = 5
 WEIGHT_OF_QUESTION_BEFORE = 0.5
@@ -106,11 +107,19 @@ candidates AS MATERIALIZED (
     JOIN book_place USING (section_id)
     WHERE book_place.edition_id = edition.id
 ),
+-- OFFSET 0 has each chunk's postings read by themselves, and not all that a common word has.
+postings_of_candidates AS MATERIALIZED (
+    SELECT candidates.chunk_id, lexeme_id, weight
+    FROM candidates CROSS JOIN LATERAL (
+        SELECT lexeme_id, weight FROM book_posting
+        WHERE book_posting.chunk_id = candidates.chunk_id OFFSET 0
+    ) AS posting
+    WHERE EXISTS (SELECT FROM known_words WHERE is_common)
+),
 by_common_words AS (
     SELECT chunk_id, sum(rarity * weight) AS score
-    FROM candidates CROSS JOIN known_words
-    JOIN book_posting USING (chunk_id)
-    WHERE is_common AND lexeme_id = known_words.id
+    FROM postings_of_candidates JOIN known_words ON known_words.id = lexeme_id
+    WHERE is_common
     GROUP BY chunk_id
 ),
 by_words AS (
@@ -138,12 +147,13 @@ fused AS (
         by_words FULL JOIN by_texts USING (section_id) FULL JOIN by_questions USING (section_id)
     )
 ),
+best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks}),
 hits AS (
-    SELECT book_section.*, fused.*,
-        fused.score
+    SELECT book_section.*, best.*,
+        score
         + CASE WHEN page_url = %(page_url)s THEN %(bonus)s ELSE 0 END
         + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s ELSE 0 END AS total
-    FROM fused JOIN book_section ON book_section.id = section_id
+    FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
 SELECT edition.id, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
@@ -262,6 +272,7 @@ def _sql(embedding_model: str, dimension: int) -> str:
         max_postings=MAX_POSTINGS,
         max_candidates=MAX_CANDIDATES,
         k=RRF_K,
+        near_ranks=NEAR_RANKS,
         asked_vector=vector,
         by_texts=texts,
         by_questions=questions,

@@ -50,7 +50,9 @@ LEFT_OUT = re.compile(
 )
 # A run of letters with the marks that belong to them, or a number: so that `ROS2`, `ROS 2` and
 # `ros_2` are the same words, and `cmd_vel` is found by each of its parts.
-WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0900-\u0dff\u0e00-\u0eff\u1000-\u109f])*|\d+(?:[.,]\d+)*")
+WORD = re.compile(
+    r"[^\W\d_](?:[^\W\d_]|[\u0900-\u0dff\u0e00-\u0eff\u1000-\u109f])*|\d+(?:[.,]\d+)*"
+)
 # Written without spaces between words: searched by pairs of letters.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 

@@ -130,6 +130,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "number",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Counts those that were published.",
+                        null=True,
+                        unique=True,
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
@@ -199,7 +208,9 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("is_current", False), ("published_at__isnull", False), _connector="OR"
+                            ("is_current", False),
+                            models.Q(("number__isnull", False), ("published_at__isnull", False)),
+                            _connector="OR",
                         ),
                         name="book_edition_current_is_published",
                     ),
