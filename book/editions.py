@@ -89,11 +89,16 @@ def open_draft(source: str) -> Edition:
 
 
 def known_validators(draft: Edition) -> dict[str, Validators]:
-    """Of the pages that are stored, by address: those of the draft, or else of the current one."""
-    known = Page.objects.filter(edition__is_current=True).union(Page.objects.filter(edition=draft))
-    rows = known.values_list("edition_id", "url", "etag", "last_modified", "digest")
-    in_order = sorted(rows, key=lambda row: row[0] == draft.pk)
-    return {url: Validators(*validators) for _, url, *validators in in_order}
+    """Of the pages that are stored, by address and in their order; a draft's go before the current edition's."""
+    known: dict[str, Validators] = {}
+    for pages in (
+        Page.objects.filter(edition__is_current=True),
+        Page.objects.filter(edition=draft),
+    ):
+        in_order = pages.order_by("position")
+        for url, *validators in in_order.values_list("url", "etag", "last_modified", "digest"):
+            known[url] = Validators(*validators)
+    return known
 
 
 @transaction.atomic

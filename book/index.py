@@ -18,7 +18,8 @@ from book.editions import Changes
 from book.locks import locked
 from book.models import Edition
 from book.questions import Task
-from book.read.pages import ReadPage, SourceError, read_book
+from book.read.pages import ReadPage, SourceError
+from book.read.source import read_book
 from llm import completions
 from llm.embeddings import EmbeddingModel, embedding_model
 from llm.prices import cost

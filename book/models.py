@@ -102,9 +102,7 @@ class Page(models.Model):
     language = models.CharField(max_length=35, blank=True, default="")
     etag = models.TextField(blank=True, default="")
     last_modified = models.TextField(blank=True, default="")
-    digest = models.CharField(
-        max_length=64, blank=True, default="", help_text="SHA-256 of the file or answer."
-    )
+    digest = models.TextField(blank=True, default="", help_text="Of the file, or of the answer.")
 
     class Meta:
         db_table = "book_page"

@@ -5,7 +5,8 @@ import unicodedata
 import zlib
 from collections.abc import Iterable
 
-# PostgreSQL's text search configurations, by the language (ISO 639-1). Others are not stemmed.
+# Text search configurations of PostgreSQL 15 and later, by the language (ISO 639-1). What has none is
+# not stemmed.
 CONFIGURATIONS = {
     "ar": "arabic",
     "ca": "catalan",
@@ -14,7 +15,6 @@ CONFIGURATIONS = {
     "el": "greek",
     "en": "english",
     "es": "spanish",
-    "et": "estonian",
     "eu": "basque",
     "fi": "finnish",
     "fr": "french",
@@ -30,7 +30,6 @@ CONFIGURATIONS = {
     "nl": "dutch",
     "nn": "norwegian",
     "no": "norwegian",
-    "pl": "polish",
     "pt": "portuguese",
     "ro": "romanian",
     "ru": "russian",

@@ -13,6 +13,7 @@ from chatbackend.environment import (
     api_key,
     database_url,
     host_names,
+    language_tags,
     listening_host,
     one_of,
     origins,
@@ -43,6 +44,10 @@ PORT = whole_number("PORT", 8000, at_most=65535)
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2, at_most=1024)
 
 BOOK_TITLE = text("BOOK_TITLE", "Physical AI & Humanoid Robotics")
+BOOK_SOURCE = text("BOOK_SOURCE")
+BOOK_URL = web_address("BOOK_URL")
+BOOK_QUESTIONS = whole_number("BOOK_QUESTIONS", 6, at_least=0, at_most=20)
+BOOK_LANGUAGES = language_tags("BOOK_LANGUAGES")
 CHAT_HISTORY_MESSAGES = whole_number("CHAT_HISTORY_MESSAGES", 10, at_least=0, at_most=1000)
 CHAT_MESSAGE_MAX_CHARS = whole_number("CHAT_MESSAGE_MAX_CHARS", 4000, at_most=1_000_000)
 CHAT_SELECTED_TEXT_MAX_CHARS = whole_number(

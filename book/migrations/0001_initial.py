@@ -303,11 +303,8 @@ class Migration(migrations.Migration):
                 ("last_modified", models.TextField(blank=True, default="")),
                 (
                     "digest",
-                    models.CharField(
-                        blank=True,
-                        default="",
-                        help_text="SHA-256 of the file or answer.",
-                        max_length=64,
+                    models.TextField(
+                        blank=True, default="", help_text="Of the file, or of the answer."
                     ),
                 ),
                 (

@@ -14,7 +14,7 @@ from chat.api.invisible import is_blank
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import ChatRequest
 from chat.checks import require_model
-from chat.terminal import harmless
+from book.terminal import harmless
 from chat.turn import service
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError
