@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
 from book import languages, postings, vectors
-from book.models import Chunk, Edition, Lexeme, Page, Place, Question, Section
-from book.read.pages import ReadPage, ReadSection, Validators
+from book.models import Chunk, Edition, Lexeme, Page, Place, Section
+from book.read.pages import ReadPage, ReadSection, UnchangedPage, Validators
 from book.words import sketch
 
 REMOVED_AT_ONCE = 1_000
@@ -89,7 +88,10 @@ def open_draft(source: str) -> Edition:
 
 
 def known_validators(draft: Edition) -> dict[str, Validators]:
-    """Of the pages that are stored, by address and in their order; a draft's go before the current edition's."""
+    """Of the pages that are stored, by address and in their order.
+
+    A draft's go before the current edition's.
+    """
     known: dict[str, Validators] = {}
     for pages in (
         Page.objects.filter(edition__is_current=True),
@@ -101,8 +103,16 @@ def known_validators(draft: Edition) -> dict[str, Validators]:
     return known
 
 
+def put_page(draft: Edition, position: int, read: ReadPage | UnchangedPage) -> list[int]:
+    """Put a page into the draft; returns its key, unless it is not known after all."""
+    if isinstance(read, ReadPage):
+        return [_store_page(draft, position, read).pk]
+    kept = _keep_page(draft, position, read.url)
+    return [kept.pk] if kept else []
+
+
 @transaction.atomic
-def store_page(draft: Edition, position: int, read: ReadPage) -> Page:
+def _store_page(draft: Edition, position: int, read: ReadPage) -> Page:
     """Put a page into the draft, in the place of what it has at this address."""
     Page.objects.filter(edition=draft, url=read.url).delete()
     language = read.language or _guessed_language(read.sections)
@@ -162,7 +172,7 @@ def storable(text: str) -> str:
 
 
 @transaction.atomic
-def keep_page(draft: Edition, position: int, url: str) -> Page | None:
+def _keep_page(draft: Edition, position: int, url: str) -> Page | None:
     """Put a page into the draft as it is stored; None where it is not."""
     page = Page.objects.filter(edition=draft, url=url).first()
     if page:

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -91,6 +92,7 @@ def store(
     draft: Edition,
     groups: Sequence[list[NewChunk]],
     model: EmbeddingModel | None,
+    *,
     runner: asyncio.Runner,
     spending: Spending,
     on_stored: Callable[[int], object],
@@ -135,7 +137,7 @@ def _vectors(
 
 
 def _insert(draft: Edition, batch: Sequence[NewChunk], vectors: Sequence[str | None]) -> None:
-    values = {
+    values: dict[str, Any] = {
         "model": draft.embedding_model,
         "since": draft.pk,
         "sections": [each.section_id for each in batch],

@@ -18,7 +18,7 @@ from book.editions import Changes
 from book.locks import locked
 from book.models import Edition
 from book.questions import Task
-from book.read.pages import ReadPage, SourceError
+from book.read.pages import SourceError
 from book.read.source import read_book
 from llm import completions
 from llm.embeddings import EmbeddingModel, embedding_model
@@ -52,10 +52,6 @@ class Result:
 
 class NothingFound(Exception):
     """The source has no page with text."""
-
-
-class _DryRun(Exception):  # noqa: N818 - it is how a transaction is left
-    pass
 
 
 def run(source: str, observer: Observer, *, with_questions: bool = True) -> Result:
@@ -103,18 +99,13 @@ def dry_run(source: str, observer: Observer, *, with_questions: bool = True) -> 
 
     Raises SourceError, NothingFound or locks.Unreachable.
     """
-    changes = Changes(0, 0)
-    with _alone(observer):
-        try:
-            with transaction.atomic():
-                draft = editions.open_draft(source)
-                read(draft, observer)
-                changes = editions.changes(draft)
-                if with_questions:
-                    _todo(draft, observer)
-                raise _DryRun
-        except _DryRun:
-            return changes
+    with _alone(observer), transaction.atomic():
+        draft = editions.open_draft(source)
+        read(draft, observer)
+        if with_questions:
+            _todo(draft, observer)
+        transaction.set_rollback(True)
+        return editions.changes(draft)
 
 
 # Reading ------------------------------------------------------------------------------------
@@ -129,12 +120,7 @@ def read(draft: Edition, observer: Observer) -> None:
             on_problem=observer.warn,
         )
         for position, each in enumerate(found):
-            if isinstance(each, ReadPage):
-                page = editions.store_page(draft, position, each)
-            else:
-                page = editions.keep_page(draft, position, each.url)
-            if page:
-                pages.append(page.pk)
+            pages += editions.put_page(draft, position, each)
             done(1)
     editions.drop_pages_except(draft, pages)
     draft.fingerprint = editions.fingerprint(draft)
@@ -203,7 +189,7 @@ def make_chunks(
     total, spending = sum(map(len, missing)), Spending()
     if total:
         with observer.progress("chunks", total) as done:
-            embedding.store(draft, missing, model, runner, spending, done)
+            embedding.store(draft, missing, model, runner=runner, spending=spending, on_stored=done)
     draft.embedding_tokens += spending.tokens
     draft.dimension = embedding.dimension(draft)
     draft.save(update_fields=["embedding_tokens", "dimension"])

@@ -157,8 +157,8 @@ class Section(models.Model):
 
 
 def written_path(heading_path: list[str]) -> str:
-    """`Nodes › Names`: without the page's title, unless there is nothing else."""
-    return " › ".join(heading_path[1:] or heading_path)
+    """Without the page's title, unless there is nothing else."""
+    return " \u203a ".join(heading_path[1:] or heading_path)
 
 
 def address(page_url: str, anchor: str) -> str:

@@ -17,8 +17,9 @@ USUAL_LENGTH = {"text": 100, "question": 9}  # in lexemes, each as often as it o
 ADD = """
 WITH given AS (
     SELECT id, configuration, usual_length, to_tsvector(configuration::regconfig, words) AS words
-    FROM unnest(%(ids)s::bigint[], %(configurations)s::text[], %(lengths)s::real[], %(words)s::text[])
-        AS given (id, configuration, usual_length, words)
+    FROM unnest(
+        %(ids)s::bigint[], %(configurations)s::text[], %(lengths)s::real[], %(words)s::text[]
+    ) AS given (id, configuration, usual_length, words)
 ),
 occurrences AS (
     SELECT id, configuration, lexeme, cardinality(positions) AS times, usual_length,

@@ -37,9 +37,9 @@ LONGEST_PAUSE_SECONDS = 60
 FAILURES_IN_A_ROW = 5
 
 # How lists begin, and what models put around a line.
-LIST_MARK = re.compile(r"^(?:[-*•–·>#]+|\(?\d{1,3}[.):]|[QF]\d*[.:)])\s*")
+LIST_MARK = re.compile(r"^(?:[-*•·>#]+|\(?\d{1,3}[.):]|[QF]\d*[.:)])\s*")
 WRAPPING = " \t*_`\"'“”„«»"
-QUESTION_MARKS = ("?", "？", "؟", "\u037e", "⁇", "⁈")
+QUESTION_MARKS = ("?", "\uff1f", "\u061f", "\u037e")  # Latin, wide, Arabic, Greek
 MIN_CHARS, MAX_CHARS = 6, 300
 
 

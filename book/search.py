@@ -17,7 +17,6 @@ from loguru import logger
 
 from book.models import address, written_path
 from book.words import likeness, searchable, words_of
-from embedded.service import NotStarted
 from llm.embeddings import embed, embedding_model
 from llm.errors import ModelError
 
@@ -45,8 +44,9 @@ NEAREST = """
     SELECT nearest.section_id, max(similarity) AS score,
         rank() OVER (ORDER BY max(similarity) DESC) AS place
     FROM (
-        SELECT section_id, since_id,
-            1 - (embedding::halfvec({dimension}) <=> (SELECT vector FROM asked_vector)) AS similarity
+        SELECT section_id, since_id, 1 - (
+            embedding::halfvec({dimension}) <=> (SELECT vector FROM asked_vector)
+        ) AS similarity
         FROM book_chunk
         WHERE kind = '{kind}' AND embedding_model = '{model}'
         ORDER BY embedding::halfvec({dimension}) <=> (SELECT vector FROM asked_vector)
@@ -69,7 +69,7 @@ ASKED_VECTOR = """
 
 SEARCH = """
 WITH edition AS MATERIALIZED (
-    SELECT id, embedding_model, configurations, chunk_count, question_count
+    SELECT id, number, embedding_model, configurations, chunk_count, question_count
     FROM book_edition WHERE is_current
 ),
 -- Each language of the book stems a question's words in its own way. What is a stop word in one of
@@ -81,7 +81,8 @@ asked_words AS (
             count(*) OVER (PARTITION BY weight, place) AS languages_with_it
         FROM edition,
             unnest(configurations) AS configuration,
-            (VALUES (%(words)s, 1::float8), (%(words_before)s, %(weight_before)s)) AS given (words, weight),
+            (VALUES (%(words)s, 1::float8), (%(words_before)s, %(weight_before)s::float8))
+                AS given (words, weight),
             unnest(to_tsvector(configuration::regconfig, words)) AS word (lexeme, places, weights),
             unnest(places) AS place
     ) AS stemmed
@@ -143,10 +144,10 @@ by_texts AS ({by_texts}),
 by_questions AS ({by_questions}),
 fused AS (
     SELECT section_id,
-        coalesce(%(words_weight)s / ({k} + by_words.place), 0)
-        + coalesce(%(texts_weight)s / ({k} + by_texts.place), 0)
+        coalesce(%(words_weight)s::float8 / ({k} + by_words.place), 0)
+        + coalesce(%(texts_weight)s::float8 / ({k} + by_texts.place), 0)
             * CASE WHEN question_count = 0 THEN 2 ELSE 1 END
-        + coalesce(%(questions_weight)s / ({k} + by_questions.place), 0) AS score,
+        + coalesce(%(questions_weight)s::float8 / ({k} + by_questions.place), 0) AS score,
         by_words.score AS words, by_words.place AS words_place,
         by_texts.score AS texts, by_texts.place AS texts_place,
         by_questions.score AS questions, by_questions.place AS questions_place
@@ -158,21 +159,22 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = %(page_url)s THEN %(bonus)s ELSE 0 END
-        + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s ELSE 0 END AS total
+        + CASE WHEN page_url = %(page_url)s THEN %(bonus)s::float8 ELSE 0 END
+        + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
-SELECT edition.id, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
-    language, text, sketch, total, words, words_place, texts, texts_place, questions, questions_place
+SELECT edition.number, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
+    language, text, sketch, total, words, words_place, texts, texts_place,
+    questions, questions_place
 FROM edition LEFT JOIN hits ON true ORDER BY total DESC, hits.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked, and where. `vector` is `text_to_embed`'s, by the named embedding model; without
-    one the words alone are searched.
+    """What is asked, and where. `vector` is that of `text_to_embed`, by the named embedding model;
+    without one the words alone are searched.
     """
 
     question: str
@@ -300,7 +302,7 @@ async def embedded(query: Query) -> Query:
         if model is None:
             return query
         (vector,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
-    except (ModelError, NotStarted) as error:
+    except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
         logger.warning("The question is searched by its words alone: {}", error)
         return query
     return replace(query, vector=vector, embedding_model=model.name)
@@ -325,9 +327,11 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
-    _, _, *section, _sketch, total = row[:11]
-    ranks = (Rank(*pair) if pair[0] is not None else None for pair in batched(row[11:], 2))
-    return Hit(*section, round(min(total / BEST_SCORE, 1), 4), *ranks)
+    score = round(min(row[10] / BEST_SCORE, 1), 4)
+    words, texts, questions = (
+        None if score is None else Rank(score, place) for score, place in batched(row[11:], 2)
+    )
+    return Hit(*row[2:9], score=score, by_words=words, by_texts=texts, by_questions=questions)
 
 
 def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:

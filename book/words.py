@@ -5,8 +5,8 @@ import unicodedata
 import zlib
 from collections.abc import Iterable
 
-# Text search configurations of PostgreSQL 15 and later, by the language (ISO 639-1). What has none is
-# not stemmed.
+# Text search configurations of PostgreSQL 15 and later, by the language (ISO 639-1). A language
+# that has none is not stemmed.
 CONFIGURATIONS = {
     "ar": "arabic",
     "ca": "catalan",
