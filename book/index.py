@@ -104,8 +104,9 @@ def dry_run(source: str, observer: Observer, *, with_questions: bool = True) -> 
         read(draft, observer)
         if with_questions:
             _todo(draft, observer)
+        changes = editions.changes(draft)
         transaction.set_rollback(True)
-        return editions.changes(draft)
+        return changes
 
 
 # Reading ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from book import languages
 from book.models import Edition, Place, Question, QuestionSet, Section
 from llm import completions
 from llm.completions import Prompt
-from llm.errors import ModelError, ModelMisconfigured, ModelRateLimited
+from llm.errors import ModelError, ModelMisconfigured, ModelRateLimited, ModelTimeout
 from llm.spending import Spending, estimated_tokens
 
 TEMPLATE = "book/prompts/questions.txt"
@@ -133,7 +133,7 @@ def write(
             failure = outcome.failure
             if isinstance(failure, ModelMisconfigured):
                 raise failure
-            in_a_row = in_a_row + 1 if failure and failure.is_transient else 0
+            in_a_row = in_a_row + 1 if failure and _may_pass(failure) else 0
             if in_a_row == FAILURES_IN_A_ROW:
                 raise TooManyFailures(str(failure)) from failure
             on_done(outcome.task, _store(outcome))
@@ -189,6 +189,11 @@ def _unwrapped(line: str) -> str:
     return LIST_MARK.sub("", line).strip(WRAPPING)
 
 
+def _may_pass(failure: ModelError) -> bool:
+    """Whether it has to do with the moment, and not with the section."""
+    return failure.is_transient or isinstance(failure, ModelTimeout)
+
+
 @transaction.atomic
 def _store(outcome: Outcome) -> str:
     """Store what was written; returns what is wrong with it, or "".
@@ -197,7 +202,7 @@ def _store(outcome: Outcome) -> str:
     a refusal that has nothing to do with the moment.
     """
     task, failure = outcome.task, outcome.failure
-    if failure and failure.is_transient:
+    if failure and _may_pass(failure):
         return str(failure)
     own = {"languages": task.languages, "model": outcome.model}
     questions, _ = QuestionSet.objects.update_or_create(

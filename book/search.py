@@ -327,11 +327,9 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
-    score = round(min(row[10] / BEST_SCORE, 1), 4)
-    words, texts, questions = (
-        None if score is None else Rank(score, place) for score, place in batched(row[11:], 2)
-    )
-    return Hit(*row[2:9], score=score, by_words=words, by_texts=texts, by_questions=questions)
+    ranks = (None if score is None else Rank(score, place) for score, place in batched(row[11:], 2))
+    of_section, score = row[2:9], round(min(row[10] / BEST_SCORE, 1), 4)
+    return Hit(*(*of_section, score, *ranks))
 
 
 def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:

@@ -1,17 +1,89 @@
-from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from tests.helpers.website import Website, website
+from book import index as indexing
+from tests.helpers.scripted_model import Reply
+
+NODES = """# Nodes
+
+A node is a process that does one job. Several nodes together make up the software of a robot.
+
+## Names
+
+Each node carries a name that is unique in the graph, such as `camera_driver`, so that others can
+address it.
+
+## Parameters
+
+Parameters configure a node while it runs. They are declared with a type and a default value.
+"""
+TOPICS = """# Topics
+
+Publishers send messages over a topic, and every subscriber of that topic receives each of them.
+
+## Quality of service
+
+Reliable delivery repeats lost messages; best effort drops them, which suits a camera's frames.
+"""
+
+
+class RecordingObserver:
+    def __init__(self):
+        self.notes, self.warnings, self.done = [], [], {}
+
+    def note(self, sentence):
+        self.notes.append(sentence)
+
+    def warn(self, sentence):
+        self.warnings.append(sentence)
+
+    @contextmanager
+    def progress(self, what, total):
+        def advance(more):
+            self.done[what] = self.done.get(what, 0) + more
+
+        yield advance
 
 
 @pytest.fixture
-def site() -> Iterator[Website]:
-    with website() as running:
-        yield running
+def observer():
+    return RecordingObserver()
 
 
 @pytest.fixture
-def problems() -> list[str]:
-    """The sentences about what was left out or kept."""
-    return []
+def book(tmp_path):
+    """A folder of Markdown: two pages with five sections."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    (folder / "1-nodes.md").write_text(NODES)
+    (folder / "2-topics.md").write_text(TOPICS)
+    return folder
+
+
+@pytest.fixture
+def models(settings, ask_llm, model):
+    """The scripted model writes questions and embeds."""
+    settings.EMBEDDING_MODEL = "word-vectors"
+    settings.BOOK_QUESTIONS = 2
+    settings.BOOK_URL = "https://book.example/docs/"
+    model.decides(lambda body: Reply(questions_about(body["messages"][0]["content"])))
+    return model
+
+
+def questions_about(prompt):
+    """Two questions that name the section's heading."""
+    fence = prompt.splitlines()[-1]
+    path = prompt.split(f"\n{fence}\n")[1].splitlines()[0]
+    heading = path.rpartition(" > ")[2]
+    return f"Here you are:\n1. What would a beginner ask about {heading}?\n- Why {heading}?\nBye."
+
+
+@pytest.fixture
+def index(book, models, observer, db):
+    """Indexes the folder in this process; returns the run's result."""
+
+    def run(source=None, **options):
+        return indexing.run(str(source or book), observer, **options)
+
+    return run
