@@ -10,6 +10,14 @@ from book.words import CONFIGURATIONS, UNSTEMMED, configuration_of, searchable
 # Of a text's words; in every language that has a list of them they are more.
 STOP_WORDS_SHARE = 0.15
 
+LAST_LATIN = "\u0250"
+# Languages that are written in other letters; PostgreSQL takes Latin words in them for English.
+OTHER_SCRIPTS = {
+    *("am", "ar", "be", "bg", "bn", "ckb", "el", "fa", "he", "hi", "hy", "ja", "ka", "kk", "km"),
+    *("kn", "ko", "ky", "mk", "ml", "mn", "mr", "my", "ne", "os", "pa", "ru", "sr", "ta", "te"),
+    *("tg", "th", "tt", "udm", "ug", "uk", "ur", "yi", "zh"),
+}
+
 # How many words a configuration leaves of each text.
 LEFT = """
 SELECT number, configuration,
@@ -32,41 +40,41 @@ def english_name(language: str) -> str:
 
 
 def guess(text: str) -> str:
-    """A language whose stop words are many in the text; empty where there is none."""
-    configurations = {name: language for language, name in CONFIGURATIONS.items()}
-    (left,) = _words_left([text], [*configurations, UNSTEMMED])
-    best = min(left, key=lambda name: left[name])
-    enough = left[best] <= (1 - STOP_WORDS_SHARE) * left[UNSTEMMED]
-    return configurations[best] if enough and left[UNSTEMMED] else ""
+    """A language of its script whose stop words are many in the text; empty where there is none."""
+    likely = ["en", *(each for each in CONFIGURATIONS if each != "en")]
+    candidates = [each for each in likely if (each not in OTHER_SCRIPTS) == is_latin(text)]
+    (left,) = _words_left([text], [*map(configuration_of, candidates), UNSTEMMED])
+    best = min(candidates, key=lambda each: left[configuration_of(each)])
+    all_words = left[UNSTEMMED]
+    enough = left[configuration_of(best)] <= (1 - STOP_WORDS_SHARE) * all_words
+    return best if enough and all_words else ""
 
 
 def guess_among(texts: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """For each text one of the languages; the first one where nothing tells."""
+    """For each text one of the languages: of its script, with most stop words, the first one."""
     configurations = [configuration_of(each) for each in languages]
     return [
-        _guess_among(text, languages, left)
+        min(
+            languages,
+            key=lambda each: (
+                (base_of(each) in OTHER_SCRIPTS) == is_latin(text),
+                left[configuration_of(each)],
+            ),
+        )
         for text, left in zip(texts, _words_left(texts, configurations), strict=True)
     ]
 
 
-def _guess_among(text: str, languages: Sequence[str], left: dict[str, int]) -> str:
-    foreign = not any("a" <= letter <= "z" for letter in text.casefold())
-
-    def rank(language: str) -> tuple[int, bool]:
-        # In a script of its own, a language without stop words is likelier than one with Latin's.
-        return left[configuration_of(language)], foreign and base_of(language) in LATIN
-
-    return min(languages, key=rank)
-
-
-# Languages with stop words that are written in Latin letters.
-LATIN = {*CONFIGURATIONS} - {"ar", "el", "hi", "hy", "ne", "ru", "sr", "ta", "yi"}
+def is_latin(text: str) -> bool:
+    """Whether most of its letters are Latin ones."""
+    letters = [each for each in text if each.isalpha()]
+    return 2 * sum(each < LAST_LATIN for each in letters) >= len(letters)
 
 
 def _words_left(texts: Sequence[str], configurations: Sequence[str]) -> list[dict[str, int]]:
     left: list[dict[str, int]] = [{} for _ in texts]
     with connection.cursor() as cursor:
-        cursor.execute(LEFT, [[searchable(text) for text in texts], list(set(configurations))])
+        cursor.execute(LEFT, [[searchable(text) for text in texts], sorted({*configurations})])
         for number, configuration, words in cursor.fetchall():
             left[number - 1][configuration] = words
     return left

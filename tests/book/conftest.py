@@ -1,6 +1,8 @@
 from contextlib import contextmanager
 
 import pytest
+from django.db import connection
+from django.test import override_settings
 
 from book import index as indexing
 from tests.helpers.scripted_model import Reply
@@ -26,6 +28,13 @@ Publishers send messages over a topic, and every subscriber of that topic receiv
 
 Reliable delivery repeats lost messages; best effort drops them, which suits a camera's frames.
 """
+
+
+BOOK_SETTINGS = {
+    "EMBEDDING_MODEL": "word-vectors",
+    "BOOK_QUESTIONS": 2,
+    "BOOK_URL": "https://book.example/docs/",
+}
 
 
 class RecordingObserver:
@@ -54,7 +63,10 @@ def observer():
 @pytest.fixture
 def book(tmp_path):
     """A folder of Markdown: two pages with five sections."""
-    folder = tmp_path / "book"
+    return written(tmp_path / "book")
+
+
+def written(folder):
     folder.mkdir()
     (folder / "1-nodes.md").write_text(NODES)
     (folder / "2-topics.md").write_text(TOPICS)
@@ -64,11 +76,14 @@ def book(tmp_path):
 @pytest.fixture
 def models(settings, ask_llm, model):
     """The scripted model writes questions and embeds."""
-    settings.EMBEDDING_MODEL = "word-vectors"
-    settings.BOOK_QUESTIONS = 2
-    settings.BOOK_URL = "https://book.example/docs/"
-    model.decides(lambda body: Reply(questions_about(body["messages"][0]["content"])))
+    for name, value in BOOK_SETTINGS.items():
+        setattr(settings, name, value)
+    model.decides(write_questions)
     return model
+
+
+def write_questions(body):
+    return Reply(questions_about(body["messages"][0]["content"]))
 
 
 def questions_about(prompt):
@@ -87,3 +102,32 @@ def index(book, models, observer, db):
         return indexing.run(str(source or book), observer, **options)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def published(_model, django_db_setup, django_db_blocker, tmp_path_factory):
+    """The folder, indexed for servers and commands; whatever is stored of a book is deleted then."""
+    folder = written(tmp_path_factory.mktemp("published") / "book")
+    of_model = {"OPENAI_BASE_URL": _model.base_url, "OPENAI_MODEL": "scripted"}
+    with django_db_blocker.unblock():
+        try:
+            with override_settings(**BOOK_SETTINGS, **of_model):
+                _model.forget()
+                _model.decides(write_questions)
+                indexing.run(str(folder), RecordingObserver())
+            yield folder
+        finally:
+            empty_tables()
+
+
+def empty_tables():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "TRUNCATE book_edition, book_section, book_question_set, book_lexeme CASCADE"
+        )
+
+
+@pytest.fixture
+def command_environment(environment, models):
+    """What commands run with."""
+    return environment | {name: str(value) for name, value in BOOK_SETTINGS.items()}

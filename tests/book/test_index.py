@@ -165,9 +165,7 @@ def test_questions_in_several_languages_are_asked_for_at_once_and_stemmed_in_eac
     index, models, settings
 ):
     settings.BOOK_LANGUAGES = ["de", "ur"]
-    lines = (
-        "What are nodes?\nWie viele Knoten gibt es und was tun die alle?\nنوڈ کیا ہے اور کیوں؟"
-    )
+    lines = "What are nodes?\nWie viele Knoten gibt es und was tun die alle?\nنوڈ کیا ہے اور کیوں؟"
     models.decides(lambda body: Reply(lines))
 
     index()
