@@ -24,8 +24,8 @@ RRF_K = 10
 # By words, by texts, by questions. Without questions the texts' embeddings count twice.
 WORDS_WEIGHT, TEXTS_WEIGHT, QUESTIONS_WEIGHT = 1.0, 1.0, 1.0
 BEST_SCORE = (WORDS_WEIGHT + TEXTS_WEIGHT + QUESTIONS_WEIGHT) / (RRF_K + 1)
-# For the reader's page, and for each section that the last answers cited: about a rank in one of the
-# rankings, so that it decides between equals.
+# For the reader's page, and for each section that the last answers cited: about a rank in one
+# ranking, so that it decides between equals.
 NEARNESS_BONUS = 0.015
 NEAR_RANKS = 10  # from how far below the last place it may lift one
 # A question of so few words may refer to the one before it.

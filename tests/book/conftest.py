@@ -106,7 +106,7 @@ def index(book, models, observer, db):
 
 @pytest.fixture(scope="module")
 def published(_model, django_db_setup, django_db_blocker, tmp_path_factory):
-    """The folder, indexed for servers and commands; whatever is stored of a book is deleted then."""
+    """The folder, indexed for servers and commands. All that is stored is deleted in the end."""
     folder = written(tmp_path_factory.mktemp("published") / "book")
     of_model = {"OPENAI_BASE_URL": _model.base_url, "OPENAI_MODEL": "scripted"}
     with django_db_blocker.unblock():

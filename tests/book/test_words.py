@@ -67,16 +67,23 @@ def test_a_long_section_is_cut_between_blocks_and_nothing_is_lost():
 
 
 def test_questions_are_the_lines_that_end_as_questions_do():
-    answer = (
-        "Here are some questions:\n1. What is a node?\n- *Why two of them?*\n\u201cWo l\u00e4uft er?\u201d\n"
-        "Q3: What is a node?\nA node is a process.\n\u0646\u0648\u0688 \u06a9\u06cc\u0627 \u06c1\u06d2\u061f\n?\n"
-        + "x" * 400
-        + "?"
-    )
+    urdu = "\u0646\u0648\u0688 \u06a9\u06cc\u0627 \u06c1\u06d2\u061f"
+    lines = [
+        "Here are some questions:",
+        "1. What is a node?",
+        "- *Why two of them?*",
+        "\u201cWo l\u00e4uft er?\u201d",
+        "Q3: What is a node?",
+        "A node is a process.",
+        urdu,
+        "?",
+        f"{'x' * 400}?",
+    ]
+    answer = "\n".join(lines)
 
     assert questions_in(answer) == [
         "What is a node?",
         "Why two of them?",
         "Wo l\u00e4uft er?",
-        "\u0646\u0648\u0688 \u06a9\u06cc\u0627 \u06c1\u06d2\u061f",
+        urdu,
     ]
