@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review screenshots docusaurus generators scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review bench-search screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -44,6 +44,9 @@ bench: .venv/.installed ## Measure turns beside a FastAPI peer, ten minutes long
 
 bench-review: .venv/.installed ## Measure the pages and commands of staff with a million messages, minutes long
 	$(BIN)/python -m benchmarks.review $(ARGS)
+
+bench-search: .venv/.installed ## Measure the search of the book at 500 and 100,000 chunks, minutes long (ARGS="--chunks 500")
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 screenshots: .venv/.installed ## Take the pictures in docs/screenshots anew
 	$(BIN)/python -m pytest --timeout 1800 tests/screenshots.py

@@ -103,7 +103,7 @@ def store(
     """
     for batch in _batches(groups):
         vectors = _vectors(batch, model, runner, spending) if model else [None] * len(batch)
-        _insert(draft, batch, vectors)
+        insert(draft, batch, vectors)
         on_stored(len(batch))
 
 
@@ -136,7 +136,7 @@ def _vectors(
     return [known[each.digest] for each in batch]
 
 
-def _insert(draft: Edition, batch: Sequence[NewChunk], vectors: Sequence[str | None]) -> None:
+def insert(draft: Edition, batch: Sequence[NewChunk], vectors: Sequence[str | None]) -> None:
     values: dict[str, Any] = {
         "model": draft.embedding_model,
         "since": draft.pk,

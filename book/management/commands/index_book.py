@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from loguru import logger
 
 from book import index
@@ -14,6 +15,8 @@ from book.management.console import ConsoleObserver
 from book.models import Edition
 from book.questions import TooManyFailures
 from llm.errors import ModelError
+
+KEPT = "The current edition stays, and what was done so far is kept for the next run."
 
 
 class Command(BaseCommand):
@@ -50,13 +53,11 @@ class Command(BaseCommand):
             self.index(source, not options["no_questions"], options["dry_run"])
         except (index.SourceError, index.NothingFound) as error:
             raise CommandError(str(error)) from error
-        except Unreachable as error:
-            raise CommandError(f"PostgreSQL cannot be reached: {error}") from error
+        except (Unreachable, DatabaseError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CommandError(f"PostgreSQL failed: {reason}. {KEPT}") from error
         except (ModelError, TooManyFailures) as error:
-            raise CommandError(
-                f"The model's service failed: {error}. What was done so far is kept for the next "
-                "run; the current edition stays."
-            ) from error
+            raise CommandError(f"The model's service failed: {error}. {KEPT}") from error
 
     def index(self, source: str, with_questions: bool, is_dry_run: bool) -> None:
         observer = ConsoleObserver(self)
