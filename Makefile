@@ -14,10 +14,14 @@ $(BIN)/python: ;
 # Written in one go, for its owner alone: it holds a key.
 .env: | .venv/.installed
 	@umask 077 && key=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') && \
-	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && mv .venv/env .env
+	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && \
+	    printf '# The example book, which `make docusaurus` serves\nBOOK_SOURCE=%s\nBOOK_URL=%s\n' \
+	    examples/docusaurus/docs http://localhost:3000/ >> .venv/env && mv .venv/env .env
 
 run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py migrate --verbosity 0
+	@[ -e .embedded/indexed ] || { $(BIN)/python manage.py index_book --if-none && \
+	    mkdir -p .embedded && touch .embedded/indexed; } || true  # readers may ask without it
 	@exec $(BIN)/gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application
 
 # npm's packages check and test the JavaScript and bring clients for the tests, such as the AI SDK.

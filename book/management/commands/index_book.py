@@ -42,11 +42,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would change, and store nothing"
         )
+        parser.add_argument(
+            "--if-none", action="store_true", help="do nothing where a book is indexed already"
+        )
 
     def handle(self, **options: Any) -> None:
         for package in ("book", "llm"):  # what goes wrong is printed
             logger.disable(package)
         source = options["source"] or settings.BOOK_SOURCE
+        if options["if_none"] and (not source or Edition.objects.current().exists()):
+            return
         if not source:
             raise CommandError("There is nothing to read: name a SOURCE, or set BOOK_SOURCE.")
         try:
