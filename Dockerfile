@@ -12,6 +12,7 @@ COPY manage.py ./
 COPY chatbackend chatbackend
 COPY review review
 COPY chat chat
+COPY book book
 COPY llm llm
 COPY templates templates
 COPY widget widget

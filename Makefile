@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review attack screenshots docusaurus scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review bench-search attack screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -14,10 +14,14 @@ $(BIN)/python: ;
 # Written in one go, for its owner alone: it holds a key.
 .env: | .venv/.installed
 	@umask 077 && key=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') && \
-	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && mv .venv/env .env
+	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && \
+	    printf '# The example book, which `make docusaurus` serves\nBOOK_SOURCE=%s\nBOOK_URL=%s\n' \
+	    examples/docusaurus/docs http://localhost:3000/ >> .venv/env && mv .venv/env .env
 
 run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py migrate --verbosity 0
+	@[ -e .embedded/indexed ] || { $(BIN)/python manage.py index_book --if-none && \
+	    mkdir -p .embedded && touch .embedded/indexed; } || true  # readers may ask without it
 	@exec $(BIN)/gunicorn -c chatbackend/gunicorn.py chatbackend.asgi:application
 
 # npm's packages check and test the JavaScript and bring clients for the tests, such as the AI SDK.
@@ -48,12 +52,21 @@ bench-review: .venv/.installed ## Measure the pages and commands of staff with a
 attack: .venv/.installed ## Attack a server with readers beside it, minutes long (ARGS="--turns 30000": many turns instead)
 	$(BIN)/python -m benchmarks.attack $(ARGS)
 
+bench-search: .venv/.installed ## Measure the search of the book at 500 and 100,000 chunks, minutes long (ARGS="--chunks 500")
+	$(BIN)/python -m benchmarks.search $(ARGS)
+
 screenshots: .venv/.installed ## Take the pictures in docs/screenshots anew
 	$(BIN)/python -m pytest --timeout 1800 tests/screenshots.py
 
 docusaurus: .venv/.installed ## Build the example book with npm, serve it on port 3000 and read it in Chromium
 	cd examples/docusaurus && npm ci --silent
 	$(BIN)/python -m pytest --timeout 1800 -m docusaurus tests/chat/test_docusaurus.py
+
+generators: .venv/.installed ## Build a book with Docusaurus (npm) and Jupyter Book and read it, minutes long
+	$(BIN)/python -m venv .venv/generators
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/generators/bin/python requirements/generators.txt
+	cd examples/docusaurus && npm ci --silent
+	$(BIN)/python -m pytest --timeout 1800 -m generators tests/book $(ARGS)
 
 scaled: .venv/.installed ## Two hosts behind nginx and PgBouncer: kill, restart, migrate them under load, minutes long
 	$(BIN)/python -m pytest --timeout 1800 -m scaled tests/chatbackend/test_scaled.py $(ARGS)
@@ -66,7 +79,7 @@ NO_SETTINGS := EMBEDDED= DATABASE_URL= SECRET_KEY=only-to-load-the-settings
 lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, migrations, the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/black --check --quiet .
-	$(BIN)/mypy chatbackend review chat llm embedded benchmarks examples/scaled tests/helpers
+	$(BIN)/mypy chatbackend review chat book llm embedded benchmarks examples/scaled tests/helpers
 	$(BIN)/lint-imports --no-logo
 	$(call npm_run,lint)
 	$(NO_SETTINGS) $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
@@ -84,7 +97,8 @@ format: .venv/.installed $(NODE_MODULES) ## Put the code in shape
 
 # The files name no address to download from; the hashes say what is meant.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-    --python-version 3.12 pyproject.toml
+    --python-version 3.12
 lock: .venv/.installed ## Pin the requirements anew (ARGS=--upgrade for newer ones)
-	$(COMPILE) $(ARGS) -o requirements/production.txt
-	$(COMPILE) --extra embedded --group dev $(ARGS) -o requirements/development.txt
+	$(COMPILE) pyproject.toml $(ARGS) -o requirements/production.txt
+	$(COMPILE) pyproject.toml --extra embedded --group dev $(ARGS) -o requirements/development.txt
+	$(COMPILE) --group pyproject.toml:generators $(ARGS) -o requirements/generators.txt

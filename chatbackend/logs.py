@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from chat.terminal import HARMFUL, harmless
+from book.terminal import HARMFUL, harmless
 
 if TYPE_CHECKING:
     from loguru import Message, Record

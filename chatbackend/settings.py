@@ -13,6 +13,7 @@ from chatbackend.environment import (
     api_key,
     database_url,
     host_names,
+    language_tags,
     listening_host,
     one_of,
     origins,
@@ -43,6 +44,10 @@ PORT = whole_number("PORT", 8000, at_most=65535)
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2, at_most=1024)
 
 BOOK_TITLE = text("BOOK_TITLE", "Physical AI & Humanoid Robotics")
+BOOK_SOURCE = text("BOOK_SOURCE")
+BOOK_URL = web_address("BOOK_URL")
+BOOK_QUESTIONS = whole_number("BOOK_QUESTIONS", 6, at_least=0, at_most=20)
+BOOK_LANGUAGES = language_tags("BOOK_LANGUAGES")
 CHAT_HISTORY_MESSAGES = whole_number("CHAT_HISTORY_MESSAGES", 10, at_least=0, at_most=1000)
 CHAT_MESSAGE_MAX_CHARS = whole_number("CHAT_MESSAGE_MAX_CHARS", 4000, at_most=1_000_000)
 CHAT_SELECTED_TEXT_MAX_CHARS = whole_number(
@@ -57,6 +62,9 @@ for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
     globals()[service.model_setting] = text(service.model_setting, service.default_model)
     if service.base_url_setting:
         globals()[service.base_url_setting] = web_address(service.base_url_setting)
+EMBEDDING_MODEL = text("EMBEDDING_MODEL")
+EMBEDDING_BASE_URL = web_address("EMBEDDING_BASE_URL")
+EMBEDDING_API_KEY = api_key("EMBEDDING_API_KEY")
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", 60)
 LLM_MAX_OUTPUT_TOKENS = whole_number("LLM_MAX_OUTPUT_TOKENS", 1024, at_most=1_000_000)
 LLM_PRICE_PER_MILLION = prices("LLM_PRICE_PER_MILLION")
@@ -67,6 +75,7 @@ ASGI_APPLICATION = "chatbackend.asgi.application"
 INSTALLED_APPS = [
     "review.apps.ReviewConfig",
     "chat",
+    "book.apps.BookConfig",
     "ninja",  # serves Swagger's files from here, not from a CDN
     "review.apps.StaffAdminConfig",
     "django.contrib.auth",
@@ -210,6 +219,7 @@ LOGGING = {
     "secrets": [
         SECRET_KEY,
         *(globals()[service.key_setting] for service in SERVICES),
+        EMBEDDING_API_KEY,
         DATABASES["default"].get("PASSWORD", ""),
     ],
 }

@@ -3,21 +3,12 @@
 It shows how everything works without an account anywhere; its answers are often wrong.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from embedded.llama_server import Endpoint
 from embedded.service import NotStarted, Service, installed
 
 MODEL = "SmolLM2-135M-Instruct"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the model answers, on this machine alone, and the API key it requires."""
-
-    base_url: str
-    api_key: str
-    model: str = MODEL
 
 
 def start(folder: Path) -> Endpoint:
@@ -26,7 +17,7 @@ def start(folder: Path) -> Endpoint:
     `folder` holds its state; the processes that name the same one share it. Raises NotStarted.
     """
     state = service(folder).start({"file": str(model_file()), "name": MODEL})
-    return Endpoint(state["base_url"], state["api_key"])
+    return Endpoint(state["base_url"], state["api_key"], MODEL)
 
 
 def stop(folder: Path) -> None:

@@ -6,7 +6,6 @@ it the answer comes in one piece, at a fraction of the cost.
 """
 
 import asyncio
-import random
 from collections.abc import Callable
 
 from django.conf import settings
@@ -23,11 +22,10 @@ from llm.errors import (
     ModelUnavailable,
 )
 from llm.providers import Provider, providers
+from llm.retries import TRIES, pause_before_retry
 from llm.spending import Spending
 
-TRIES = 3
 MAX_ADAPTATIONS = 6  # more than `dialects` knows
-FIRST_PAUSE_SECONDS = 0.3
 # No reader should wait longer than this for a second try; they get a Retry-After instead.
 LONGEST_PAUSE_SECONDS = 3
 
@@ -83,7 +81,7 @@ async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
                 try:
                     return await _ask(call)
                 except ModelError as failure:
-                    pause = _pause(attempt, failure)
+                    pause = pause_before_retry(failure, attempt, LONGEST_PAUSE_SECONDS)
                     if pause is None or call.buffer.has_begun:
                         raise
                 await asyncio.sleep(pause)
@@ -91,17 +89,6 @@ async def _ask_with_retries(call: Call, is_last: bool) -> Completion:
         call.line.error("Model call failed: its time is up")
         raise ModelTimeout(f"{call.provider.name} did not answer in time") from error
     raise AssertionError("unreachable")  # pragma: no cover
-
-
-def _pause(attempt: int, failure: ModelError) -> float | None:
-    """The seconds to wait before the next try; None if there is to be none."""
-    # Spread, so that those who failed together do not come back together.
-    spread = random.uniform(0.8, 1.2)  # noqa: S311
-    pause = FIRST_PAUSE_SECONDS * 3.0 ** (attempt - 1) * spread
-    pause = max(pause, failure.retry_after or 0)
-    if attempt == TRIES or pause > LONGEST_PAUSE_SECONDS or not failure.is_transient:
-        return None
-    return pause
 
 
 async def _ask(call: Call) -> Completion:

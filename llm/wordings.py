@@ -43,6 +43,13 @@ CONTEXT_TOO_LONG = _any_of(
 )
 # "max_tokens" stands also in what services say of a prompt that leaves no room for an answer.
 OF_THE_PROMPT = _any_of(r"\b(?:prompt|input|inputs|messages|requested)\b")
+# Of embeddings, of which a request may have so many; what llama.cpp says of one text is not meant.
+BATCH_TOO_LARGE = _any_of(
+    r"(?<!physical )(?<!current )batch[ _-]?size|\b(?:in|of) (?:one|a|the|each) batch\b",
+    r"\bbatch(?:es)?\b[^.]{0,40}\btoo (?:large|big)|array too long",
+    r"\btoo many (?:inputs|texts|documents|strings|items)",
+    r"(?:at most|maximum of|up to|more than|limit of) \d+ (?:inputs|texts|documents|items)",
+)
 
 # It comes too often -----------------------------------------------------------------------------
 RATE = _any_of(

@@ -247,7 +247,9 @@ FIELDS = {
     "rating": "The rating",
     "comment": "The comment",
     "message_id": "The message id",
-    "limit": "The number of messages",
+    "limit": "The limit",
+    "q": "The question",
+    "section_id": "The section id",
     "before": "The id of the message to read back from",
     "Idempotency-Key": "The Idempotency-Key header",
 }

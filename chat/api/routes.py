@@ -18,12 +18,13 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 from chat import sessions
-from chat.api import concurrency, health, ui_stream
+from chat.api import book, concurrency, health, ui_stream
 from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
 from chat.api.problems import invalid_request, problem_response
+from chat.api.responses import json_response, json_text, no_content
 from chat.api.schemas import (
     ChatRequest,
     ChatResponse,
@@ -91,6 +92,7 @@ api = DocumentedAPI(
         "security": [],  # none: a session's id is the key to it
         "tags": [
             {"name": "chat", "description": "Conversations with the book."},
+            {"name": "book", "description": "What the book says."},
             {"name": "health", "description": "For load balancers and operators."},
         ],
     },
@@ -132,7 +134,7 @@ async def ask(
         return ui_stream.stream_response(await ui_stream.ready_to_stream(turn, deadline))
     answer = await service.answer(question)
     note_session(request, answer.session_id)
-    return _json(
+    return json_response(
         {
             "response": answer.text,
             "session_id": answer.session_id,
@@ -162,7 +164,7 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
 )
 async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
-    return _no_content(202 if await service.stop(session_id, client_of_request(request)) else 204)
+    return no_content(202 if await service.stop(session_id, client_of_request(request)) else 204)
 
 
 @api.put(
@@ -179,7 +181,7 @@ async def give_feedback(
     rating, comment = payload.rating, payload.comment or ""
     client = client_of_request(request)
     await sessions.give_feedback(session_id, message_id, rating or "", comment, client)
-    return _json({"rating": rating, "comment": comment})
+    return json_response({"rating": rating, "comment": comment})
 
 
 @api.get(
@@ -200,7 +202,7 @@ async def read_conversation(
     client = client_of_request(request)
     async with concurrency.slot_for_page(client) as slot:
         page = await sessions.read_page(session_id, limit, before, client)
-        answer = _json_text(_page(*page))
+        answer = json_text(_page(*page))
         slot.size = len(answer.content)
         return answer
 
@@ -215,7 +217,7 @@ async def read_conversation(
 async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     note_session(request, session_id)
     await sessions.delete(session_id, client_of_request(request))
-    return _no_content(204)
+    return no_content(204)
 
 
 @api.api_operation(
@@ -227,7 +229,7 @@ async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpRes
     description="Touches neither the database nor the model.",
 )
 async def check_health(request: HttpRequest) -> HttpResponse:
-    return _json({"status": "healthy"})
+    return json_response({"status": "healthy"})
 
 
 @api.api_operation(
@@ -242,9 +244,12 @@ async def check_health(request: HttpRequest) -> HttpResponse:
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()
     if all(state == "ok" for state in checks.values()):
-        return _json({"status": "ready", "checks": checks})
+        return json_response({"status": "ready", "checks": checks})
     note(request, **checks)
-    return _json({"status": "unready", "checks": checks}, 503)
+    return json_response({"status": "unready", "checks": checks}, 503)
+
+
+api.add_router("", book.router)
 
 
 def _message_out(message: Message) -> dict[str, object]:
@@ -280,25 +285,6 @@ def _page(session: ChatSession, messages: Iterable[Message], has_more: bool) -> 
     head = {"created_at": session.created_at, "updated_at": session.updated_at}
     start = encode({"session_id": session.id, **head})
     return f'{start[:-1]},"messages":[{",".join(written)}],"has_more":{encode(has_more)}}}'
-
-
-def _json(data: object, status: int = 200) -> HttpResponse:
-    return _json_text(encode(data), status)
-
-
-def _json_text(text: str, status: int = 200) -> HttpResponse:
-    content = text.encode()
-    headers = {"Cache-Control": "no-store", "Content-Length": str(len(content))}
-    return HttpResponse(content, f"{JSON}; charset=utf-8", status, headers=headers)
-
-
-def _no_content(status: int) -> HttpResponse:
-    """An answer without a body, and so without a media type."""
-    response = HttpResponse(status=status, headers={"Cache-Control": "no-store"})
-    del response["Content-Type"]
-    if status != 204:
-        response["Content-Length"] = "0"
-    return response
 
 
 # Errors -------------------------------------------------------------------------------------

@@ -185,6 +185,50 @@ class HistoryResponse(Schema):
     has_more: bool = Field(description="Whether there are older messages than these.")
 
 
+class SectionEntry(Schema):
+    id: int
+    title: str
+    url: str = Field(description="The page's, with the section's anchor.")
+    level: int = Field(description="The heading's, 1 to 6.")
+
+
+class PageEntry(Schema):
+    title: str
+    url: str
+    sections: list[SectionEntry]
+
+
+class BookResponse(Schema):
+    title: str
+    edition: int
+    indexed_at: datetime
+    pages: list[PageEntry] = Field(description="In the book's order.")
+
+
+class FoundSection(Schema):
+    section_id: int
+    title: str = Field(description="The page's.")
+    section: str = Field(description="The headings that lead to it.")
+    url: str
+    text: str = Field(description="The whole section, as Markdown.")
+    score: float = Field(description="From 0 to 1; comparable within one search.")
+
+
+class SearchResponse(Schema):
+    edition: int
+    results: list[FoundSection] = Field(description="Best first.")
+
+
+class SectionResponse(Schema):
+    id: int
+    title: str = Field(description="The page's.")
+    section: str = Field(description="The headings that lead to it.")
+    url: str
+    text: str = Field(description="Markdown.")
+    edition: int = Field(description="The latest edition that has it.")
+    is_current: bool
+
+
 class HealthResponse(Schema):
     status: Literal["healthy"]
 

@@ -43,8 +43,16 @@ TIDIED_AT_ONCE = 1000
 
 # What a reader does beside asking, each counted in a window of its own, so that whoever has asked
 # as often as CHAT_RATE allows can still stop the answer: how many of them for each question. A
-# `repeat` is a question whose key was seen before.
-CALLS = {"ask": 1, "stop": 1, "feedback": 1, "delete": 1, "read": 10, "repeat": 10}
+# search is as a question is, and counts as one. `repeat` is a question whose key was seen before.
+CALLS = {
+    "ask": 1,
+    "search": 1,
+    "stop": 1,
+    "feedback": 1,
+    "delete": 1,
+    "read": 10,
+    "repeat": 10,
+}
 
 # What this worker knows to be used up, windows and the day's budget: until when (of the monotonic
 # clock), and when to ask PostgreSQL again, since a row may be changed by hand. So further requests
@@ -86,7 +94,11 @@ def _window(client: str | None, call: str) -> dict[str, Any]:
 
 
 def _key(client: str, call: str) -> str:
-    return client if call == "ask" else hashlib.sha256(f"{call} {client}".encode()).hexdigest()
+    return (
+        client
+        if call in ("ask", "search")
+        else hashlib.sha256(f"{call} {client}".encode()).hexdigest()
+    )
 
 
 def admit(client: str | None) -> None:

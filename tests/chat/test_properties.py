@@ -119,7 +119,7 @@ def test_the_api_keeps_to_its_document(server, model, tmp_path):
     )
 
     assert run.returncode == 0, run.stdout
-    assert "9 selected / 9 total" in run.stdout
+    assert "12 selected / 12 total" in run.stdout
 
 
 @pytest.mark.parametrize("depth", [100, 100_000], ids=["deep", "very-deep"])

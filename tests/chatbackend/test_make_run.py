@@ -29,8 +29,8 @@ def checkout():
 
 def copied_to(folder):
     folder.mkdir()
-    packages = ("chatbackend", "review", "chat", "llm", "embedded")
-    for name in (*packages, "manage.py", "templates", "Makefile", "pyproject.toml"):
+    packages = ("chatbackend", "review", "chat", "book", "llm", "embedded")
+    for name in (*packages, "examples", "manage.py", "templates", "Makefile", "pyproject.toml"):
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, folder / name)
     # The environment is the one the tests run in: it is set up already.
@@ -97,6 +97,7 @@ def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
         session = first.json()["session_id"]
         second = client.post("/chat", json={"message": "Give an example.", "session_id": session})
         page = client.get("/").text
+        found = client.get("/book/search", params={"q": "What is a node?"}).json()["results"]
     finally:
         process.terminate()
         client.close()
@@ -106,6 +107,7 @@ def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
     assert first.json()["response"].strip()
     assert second.json()["response"].strip()
     assert "demonstration model" in page
+    assert found[0]["url"].startswith("http://localhost:3000/nodes")
     told = log.read_text()
     assert "demonstration model" in told
     assert "/admin/" in told

@@ -8,7 +8,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from chat.management.commands.migrate import try_lock
+from book.locks import try_lock
+from chat.management.commands.migrate import LOCK
 from tests.helpers.environment import CHECKOUT
 from tests.helpers.folders import open_folder
 
@@ -52,7 +53,7 @@ def test_of_three_started_at_once_one_migrates_and_the_others_wait(empty_databas
 def test_neither_the_lock_nor_waiting_for_it_keeps_a_concurrent_index_waiting(empty_database):
     """Such an index waits for every snapshot that is older than itself."""
     with psycopg.connect(empty_database) as holder:
-        assert try_lock(holder)
+        assert try_lock(holder, LOCK)
         waiting = begin_migrate(empty_database)
         assert waiting.stdout.readline() == "Waiting for another migrate to end.\n"
         with psycopg.connect(

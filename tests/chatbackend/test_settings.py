@@ -54,6 +54,7 @@ def test_production_settings_are_usable_and_pass_the_deployment_checks():
         ({"LLM_PRICE_PER_MILLION": "cheap,dear"}, {"chat.E001"}),
         ({"LLM_PRICE_PER_MILLION": "-1,NaN"}, {"chat.E001"}),
         ({"OPENAI_BASE_URL": "localhost:1"}, {"chat.E001", "chat.W001"}),
+        ({"EMBEDDING_BASE_URL": "http://127.0.0.1:1/v1"}, {"chat.E007"}),
         ({"FRONTEND_URL": "https://a.example; https://b.example"}, {"chat.E001"}),
         ({"ALLOWED_HOSTS": "a.example b.example"}, {"chat.E001"}),
         ({"HOST": "0.0.0.0:8000"}, {"chat.E001"}),
@@ -73,6 +74,7 @@ def test_each_misconfiguration_is_one_sentence(changed, ids):
     ("changed", "warning"),
     [
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "chat.W001"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_MODEL": "m"}, "chat.W005"),
         ({"DEBUG": "true"}, "chat.W002"),
         ({"SECRET_KEY": "short"}, "chat.W003"),
         ({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/db?pgbouncer=true"}, "chat.W004"),

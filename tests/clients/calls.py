@@ -8,6 +8,7 @@ from http import HTTPStatus
 from uuid import UUID, uuid4
 
 from generated.book_chat import Client
+from generated.book_chat.api.book import read_contents, read_section, search_book
 from generated.book_chat.api.chat import (
     ask,
     delete_conversation,
@@ -53,6 +54,7 @@ def call_everything(client: Client) -> None:
     print("ask")
 
     call_everything_of(answer.session_id, answer.message_id, client)
+    call_book(client)
     call_health(client)
 
 
@@ -76,6 +78,18 @@ def call_everything_of(session_id: UUID, message_id: UUID, client: Client) -> No
     deleted = delete_conversation.sync_detailed(session_id, client=client)
     assert deleted.status_code == HTTPStatus.NO_CONTENT
     print("delete_conversation")
+
+
+def call_book(client: Client) -> None:
+    """No book is indexed."""
+    for operation, answer in (
+        ("read_contents", read_contents.sync(client=client)),
+        ("search_book", search_book.sync(client=client, q="What is a node?", limit=3)),
+        ("read_section", read_section.sync(1, client=client)),
+    ):
+        assert isinstance(answer, ProblemResponse), answer
+        assert answer.code == ProblemResponseCode.NOT_FOUND
+        print(operation)
 
 
 def call_health(client: Client) -> None:

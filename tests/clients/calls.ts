@@ -73,6 +73,16 @@ const { response: deleted } = await client.DELETE("/chat/{session_id}", { params
 equal(deleted.status, 204);
 called("delete_conversation");
 
+// No book is indexed.
+equal((await client.GET("/book")).error?.code, "not_found");
+called("read_contents");
+const search = { params: { query: { q: "What is a node?", limit: 3 } } };
+equal((await client.GET("/book/search", search)).error?.code, "not_found");
+called("search_book");
+const section = { params: { path: { section_id: 1 } } };
+equal((await client.GET("/book/sections/{section_id}", section)).error?.code, "not_found");
+called("read_section");
+
 equal((await client.GET("/health")).data?.status, "healthy");
 called("check_health");
 equal((await client.HEAD("/health")).response.status, 200);

@@ -1,6 +1,9 @@
 """A language model whose words are scripted: an OpenAI-compatible server on loopback."""
 
+import hashlib
 import json
+import math
+import re
 import select
 import socket
 import threading
@@ -24,7 +27,8 @@ class Reply:
     text comes in `chunks` (by default word by word), `gap` seconds apart; `cut` ends the
     connection after that many of them. `hold` waits for `release()` before the first byte, or
     after `hold_after` chunks. `pieces` are sent as the body, as they are and without end if they
-    have none; `raw` is sent in place of any HTTP, and then the connection is closed.
+    have none; `raw` is sent in place of any HTTP, and then the connection is closed. In answer to a
+    request for embeddings the texts do not count, and the rest does.
     """
 
     text: str | None = "A scripted answer."
@@ -51,6 +55,19 @@ class Reply:
             **({"usage": self.usage} if self.usage else {}),
         }
 
+    def embeddings(self, body: dict[str, Any]) -> dict[str, Any]:
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        tokens = sum(len(text.split()) for text in texts)
+        return {
+            "object": "list",
+            "model": body["model"],
+            "data": [
+                {"object": "embedding", "index": number, "embedding": word_vector(text)}
+                for number, text in enumerate(texts)
+            ],
+            **({"usage": {"prompt_tokens": tokens, "total_tokens": tokens}} if self.usage else {}),
+        }
+
     def events(self, model: str) -> Iterator[dict[str, Any]]:
         """A streamed answer's content chunks."""
         chunks = self.chunks or tuple((self.text or "").replace(" ", " \0").split("\0"))
@@ -73,6 +90,20 @@ class Reply:
             "created": 1_700_000_000,
             "model": model,
         }
+
+
+type Decision = Callable[[dict[str, Any]], Reply]  # by the request's body
+
+
+def word_vector(text: str, dimensions: int = 256) -> list[float]:
+    """Texts with words in common, be they inflected, are close: each word adds in its direction."""
+    vector = [0.0] * dimensions
+    for word in re.findall(r"\w+", text.casefold()) or [text]:
+        stem = word[:5].encode("utf-8", "replace")
+        number = int.from_bytes(hashlib.blake2b(stem, digest_size=4).digest())
+        vector[number % dimensions] += 1 if number >> 16 & 1 else -1
+    length = math.hypot(*vector)
+    return [value / length for value in vector] if length else [1.0, *vector[1:]]
 
 
 def frames(*data: Any, end: str = "\n\n", done: bool = True, **reply: Any) -> Reply:
@@ -98,7 +129,9 @@ def refusal(status: int, message: str = "no", code: str | None = None, **headers
 class ScriptedModel:
     """`says(...)` sets the replies to come (the last one repeats); `requests` keeps what came.
 
-    `decides(...)` sets a function from a request's body to the reply instead.
+    `decides(...)` sets a function from a request's body to the reply instead. Embeddings have
+    replies (`embeds(...)`, each a reply or such a function; vectors by default) and requests of
+    their own.
     """
 
     def __init__(self) -> None:
@@ -114,8 +147,10 @@ class ScriptedModel:
         self.released.set()  # those that still wait belong to an earlier test
         self.released = threading.Event()
         self.replies = [Reply()]
-        self.decide: Callable[[dict[str, Any]], Reply] | None = None
+        self.decide: Decision | None = None
         self.requests: list[dict[str, Any]] = []
+        self.embedding_replies: list[Reply | Decision] = [Reply()]
+        self.embedding_requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.hung_up: list[float] = []  # when callers went away, in monotonic seconds
@@ -124,8 +159,11 @@ class ScriptedModel:
     def says(self, *replies: Reply | str) -> None:
         self.replies = [Reply(each) if isinstance(each, str) else each for each in replies]
 
-    def decides(self, decide: Callable[[dict[str, Any]], Reply]) -> None:
+    def decides(self, decide: Decision) -> None:
         self.decide = decide
+
+    def embeds(self, *replies: Reply | Decision) -> None:
+        self.embedding_replies = list(replies)
 
     def release(self) -> None:
         """Let those go on who hold."""
@@ -149,12 +187,22 @@ class ScriptedModel:
             self.headers.append(headers)
             if self.decide:
                 return self.decide(body)
-            return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            return _next(self.replies)
+
+    def take_embedding(self, body: dict[str, Any]) -> Reply:
+        with self.lock:
+            self.embedding_requests.append(body)
+            reply = _next(self.embedding_replies)
+            return reply if isinstance(reply, Reply) else reply(body)
 
     def close(self) -> None:
         self.released.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+def _next[R](replies: list[R]) -> R:
+    return replies.pop(0) if len(replies) > 1 else replies[0]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -169,8 +217,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         scripted = self.server.scripted
         self.hung_up, self.released = scripted.hung_up, scripted.released
-        scripted.paths.append(self.path)
-        reply = scripted.take(body, {k.lower(): v for k, v in self.headers.items()})
+        is_embedding = self.path.partition("?")[0].endswith("/embeddings")
+        if is_embedding:
+            reply = scripted.take_embedding(body)
+        else:
+            scripted.paths.append(self.path)
+            reply = scripted.take(body, {k.lower(): v for k, v in self.headers.items()})
         if reply.hold and reply.hold_after is None:
             self.wait(PATIENCE_SECONDS, self.released)
         self.wait(reply.delay)
@@ -187,7 +239,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             content = reply.body
             if content is None:
-                content = json.dumps(reply.completion(body["model"])).encode()
+                answer = reply.embeddings(body) if is_embedding else reply.completion(body["model"])
+                content = json.dumps(answer).encode()
             headers = {"Content-Type": "application/json"} | reply.headers
             self.head(reply.status, headers | {"Content-Length": str(len(content))})
             self.wfile.write(content)

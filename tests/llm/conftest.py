@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from llm import completions, dialects, providers, transport
+from llm import completions, dialects, providers, retries, transport
 from llm.completions import Completion
 from llm.spending import Spending
 from tests.helpers.scripted_model import ScriptedModel
@@ -32,7 +32,7 @@ def usual_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     """Quick tries, no pace, and nothing known of any service."""
     monkeypatch.setattr(transport, "PAUSES", 0)
     settings.LLM_TIMEOUT_SECONDS = 20
-    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     dialects.forget()
     yield
     dialects.forget()

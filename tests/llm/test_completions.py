@@ -7,7 +7,7 @@ import time
 import openai
 import pytest
 
-from llm import clients, completions, providers
+from llm import clients, completions, providers, retries
 from llm.errors import (
     ContextTooLong,
     ModelError,
@@ -346,7 +346,7 @@ def test_a_service_that_showed_life_once_is_not_waited_for_when_it_hangs_then(
 
 def test_the_whole_call_is_bounded_retries_included(model, ask, settings, monkeypatch):
     settings.LLM_TIMEOUT_SECONDS = 0.7
-    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.5)
     model.says(refusal(500))
     begin = time.monotonic()
 

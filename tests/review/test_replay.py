@@ -19,7 +19,7 @@ from django.utils import timezone
 from loguru import logger
 
 from chat.models import ChatSession, Message
-from llm import completions, providers
+from llm import completions, providers, retries
 from review import replay, replay_report
 from tests.helpers.environment import CHECKOUT
 from tests.helpers.scripted_model import Reply, ScriptedModel, refusal
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("ask_llm")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(completions, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     yield
     for package in ("chat", "llm"):  # which the command turns off for its process
         logger.enable(package)

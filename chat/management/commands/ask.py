@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from loguru import logger
 from pydantic import ValidationError
 
+from book.terminal import harmless
 from chat.api.invisible import is_blank
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import ChatRequest
 from chat.checks import require_model
-from chat.terminal import harmless
 from chat.turn import service
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError

@@ -1,0 +1,208 @@
+"""A run of indexing: read the book, write questions, embed, publish.
+
+Each step stores what it has as it goes, in a draft that nobody searches; so a run that fails, or is
+killed, costs what it was just doing, and the current edition stays. Runs wait for each other.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from book import editions, embedding, questions, vectors
+from book.editions import Changes
+from book.locks import locked
+from book.models import Edition
+from book.questions import Task
+from book.read.pages import SourceError
+from book.read.source import read_book
+from llm import completions
+from llm.embeddings import EmbeddingModel, embedding_model
+from llm.prices import cost
+from llm.providers import is_demonstration, providers
+from llm.spending import Spending
+
+LOCK = 0x626F6F6B  # "book" in ASCII
+
+
+class Observer(Protocol):
+    """Who watches a run."""
+
+    def note(self, sentence: str) -> None: ...
+
+    def warn(self, sentence: str) -> None: ...
+
+    def progress(
+        self, what: str, total: int | None
+    ) -> AbstractContextManager[Callable[[int], object]]:
+        """Gives a function that is called with how many more are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`edition` is the number of the one that the run has published, or None: nothing changed."""
+
+    edition: int | None
+    changes: Changes
+
+
+class NothingFound(Exception):
+    """The source has no page with text."""
+
+
+def run(source: str, observer: Observer, *, with_questions: bool = True) -> Result:
+    """Index the book, and make the result the current edition if it differs from that.
+
+    Raises SourceError, NothingFound, llm.errors.ModelError, questions.TooManyFailures or
+    locks.Unreachable; then the current edition stays.
+    """
+    with _alone(observer), asyncio.Runner() as runner:
+        try:
+            return _run(source, observer, with_questions, runner)
+        finally:
+            runner.run(completions.close_clients())
+
+
+@contextmanager
+def _alone(observer: Observer) -> Iterator[None]:
+    with locked(LOCK, lambda: observer.note("Waiting for another index_book to end.")):
+        yield
+
+
+def _run(source: str, observer: Observer, with_questions: bool, runner: asyncio.Runner) -> Result:
+    draft, model = editions.open_draft(source), embedding_model()
+    read(draft, observer)
+    spending = Spending()
+    if with_questions:
+        write_questions(draft, observer, runner, spending)
+    make_chunks(draft, model, observer, runner)
+    changes = editions.changes(draft)
+    if editions.is_as_current(draft):
+        editions.discard(draft)
+        return Result(None, changes)
+    draft.added_count, draft.removed_count = changes.added, changes.removed
+    draft.save()
+    if model and draft.dimension:
+        vectors.ensure_indexes(model.name, draft.dimension)
+    number = editions.publish(draft)
+    editions.tidy()
+    _analyze()
+    return Result(number, changes)
+
+
+def dry_run(source: str, observer: Observer, *, with_questions: bool = True) -> Changes:
+    """Read the book and say what would change; nothing is stored, and no model is asked.
+
+    Raises SourceError, NothingFound or locks.Unreachable.
+    """
+    with _alone(observer), transaction.atomic():
+        draft = editions.open_draft(source)
+        read(draft, observer)
+        if with_questions:
+            _todo(draft, observer)
+        changes = editions.changes(draft)
+        transaction.set_rollback(True)
+        return changes
+
+
+# Reading ------------------------------------------------------------------------------------
+def read(draft: Edition, observer: Observer) -> None:
+    """Put the pages of the book into the draft, as they are now."""
+    pages: list[int] = []
+    with observer.progress("pages", None) as done:
+        found = read_book(
+            draft.source,
+            book_url=settings.BOOK_URL,
+            known=editions.known_validators(draft),
+            on_problem=observer.warn,
+        )
+        for position, each in enumerate(found):
+            pages += editions.put_page(draft, position, each)
+            done(1)
+    editions.drop_pages_except(draft, pages)
+    draft.fingerprint = editions.fingerprint(draft)
+    draft.save()
+    if not pages:
+        raise NothingFound(f"{draft.source} has no page with text.")
+
+
+# Questions ----------------------------------------------------------------------------------
+def write_questions(
+    draft: Edition, observer: Observer, runner: asyncio.Runner, spending: Spending
+) -> None:
+    """Have questions written for what has none yet; says before what that costs."""
+    todo = _todo(draft, observer)
+    if not todo:
+        return
+    try:
+        with observer.progress("sections with questions", len(todo)) as done:
+
+            def on_done(task: Task, problem: str) -> None:
+                if problem:
+                    path = " > ".join(task.heading_path)
+                    observer.warn(f"No questions for “{path}”: {problem}.")
+                done(1)
+
+            questions.write(todo, runner, spending, on_done)
+    finally:  # what was spent is counted, whatever comes then
+        draft.prompt_tokens += (spending.prompt_tokens or 0) + spending.estimated
+        draft.completion_tokens += spending.completion_tokens or 0
+        draft.save(update_fields=["prompt_tokens", "completion_tokens"])
+
+
+def _todo(draft: Edition, observer: Observer) -> list[Task]:
+    if is_demonstration():
+        observer.note("No questions are written: the demonstration model is too small for that.")
+        return []
+    todo = questions.tasks(draft)
+    if todo and not providers():
+        observer.note("No questions are written: no model is configured.")
+        return []
+    if todo:
+        observer.note(_cost_sentence(todo))
+    return todo
+
+
+def _cost_sentence(todo: list[Task]) -> str:
+    prompts, answers = questions.estimate(todo)
+    money = cost(prompts, answers, settings.LLM_PRICE_PER_MILLION)
+    price = "" if money is None else f", for about {money:.2f} by LLM_PRICE_PER_MILLION"
+    return (
+        f"Asking for questions to {len(todo)} sections: about {prompts:,} tokens of prompts and "
+        f"{answers:,} of answers{price}."
+    )
+
+
+# Chunks -------------------------------------------------------------------------------------
+def make_chunks(
+    draft: Edition, model: EmbeddingModel | None, observer: Observer, runner: asyncio.Runner
+) -> None:
+    """Embed and store the chunks that are missing."""
+    draft.embedding_model = model.name if model else ""
+    draft.save(update_fields=["embedding_model"])
+    if model is None:
+        observer.warn("No embedding model is configured: the book is searched by its words alone.")
+    missing = embedding.missing(draft)
+    total, spending = sum(map(len, missing)), Spending()
+    if total:
+        with observer.progress("chunks", total) as done:
+            embedding.store(draft, missing, model, runner=runner, spending=spending, on_stored=done)
+    draft.embedding_tokens += spending.tokens
+    draft.dimension = embedding.dimension(draft)
+    draft.save(update_fields=["embedding_tokens", "dimension"])
+
+
+def _analyze() -> None:
+    """The planner's statistics are outdated now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ANALYZE book_edition, book_page, book_place, book_section, book_chunk, book_lexeme, "
+            "book_posting"
+        )
+
+
+__all__ = ["NothingFound", "Observer", "Result", "SourceError", "dry_run", "run"]

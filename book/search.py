@@ -1,0 +1,338 @@
+"""What a question finds in the book: sections, best first.
+
+Three rankings are made in one statement: by words (BM25, over texts and questions), by the
+embeddings of texts, and by those of questions. They are fused by rank (reciprocal rank fusion);
+what was measured is in docs/performance.md.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import batched
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag
+
+from loguru import logger
+
+from book.models import address, written_path
+from book.words import likeness, searchable, words_of
+from llm.embeddings import embed, embedding_model
+from llm.errors import ModelError
+
+RRF_K = 10
+# By words, by texts, by questions. Without questions the texts' embeddings count twice.
+WORDS_WEIGHT, TEXTS_WEIGHT, QUESTIONS_WEIGHT = 1.0, 1.0, 1.0
+BEST_SCORE = (WORDS_WEIGHT + TEXTS_WEIGHT + QUESTIONS_WEIGHT) / (RRF_K + 1)
+# For the reader's page, and for each section that the last answers cited: about a rank in one
+# ranking, so that it decides between equals.
+NEARNESS_BONUS = 0.015
+NEAR_RANKS = 10  # from how far below the last place it may lift one
+# A question of so few words may refer to the one before it.
+FOLLOW_UP_WORDS = 5
+WEIGHT_OF_QUESTION_BEFORE = 0.5
+MAX_LEXEMES = 40
+MAX_POSTINGS = 1_000  # read for each word of a question: those in which it weighs most
+MAX_CANDIDATES = 300  # chunks that the words find
+MAX_NEIGHBOURS = 200  # texts, and questions, that are nearest
+QUESTION_SECONDS = 1.0  # for its embedding; a reader waits
+NEAR_DUPLICATE = 0.8
+MAX_HITS = 50
+# How many neighbours HNSW keeps in view: .95 of the exact ones are found at 100,000 chunks.
+HNSW_EF_SEARCH = 200
+
+NEAREST = """
+    SELECT nearest.section_id, max(similarity) AS score,
+        rank() OVER (ORDER BY max(similarity) DESC) AS place
+    FROM (
+        SELECT section_id, since_id, 1 - (
+            embedding::halfvec({dimension}) <=> (SELECT vector FROM asked_vector)
+        ) AS similarity
+        FROM book_chunk
+        WHERE kind = '{kind}' AND embedding_model = '{model}'
+        ORDER BY embedding::halfvec({dimension}) <=> (SELECT vector FROM asked_vector)
+        LIMIT {most}
+    ) AS nearest
+    JOIN edition ON nearest.since_id <= edition.id AND edition.embedding_model = '{model}'
+    JOIN book_place ON book_place.edition_id = edition.id
+        AND book_place.section_id = nearest.section_id
+    GROUP BY nearest.section_id
+"""
+NO_RANKING = """
+    SELECT NULL::bigint AS section_id, NULL::float8 AS score, NULL::bigint AS place WHERE false
+"""
+NO_VECTOR = "SELECT NULL"
+# The setting is made before the index is read, which needs the vector.
+ASKED_VECTOR = """
+    SELECT %(vector)s::halfvec({dimension}) AS vector,
+        set_config('hnsw.ef_search', '{ef_search}', true)
+"""
+
+SEARCH = """
+WITH edition AS MATERIALIZED (
+    SELECT id, number, embedding_model, configurations, chunk_count, question_count
+    FROM book_edition WHERE is_current
+),
+-- Each language of the book stems a question's words in its own way. What is a stop word in one of
+-- them is left out altogether, or it would be a rare word of the others.
+asked_words AS (
+    SELECT configuration, lexeme, max(weight) AS weight
+    FROM (
+        SELECT configuration, lexeme, weight, cardinality(configurations) AS languages,
+            count(*) OVER (PARTITION BY weight, place) AS languages_with_it
+        FROM edition,
+            unnest(configurations) AS configuration,
+            (VALUES (%(words)s, 1::float8), (%(words_before)s, %(weight_before)s::float8))
+                AS given (words, weight),
+            unnest(to_tsvector(configuration::regconfig, words)) AS word (lexeme, places, weights),
+            unnest(places) AS place
+    ) AS stemmed
+    WHERE languages_with_it = languages
+    GROUP BY configuration, lexeme
+),
+known_words AS MATERIALIZED (
+    SELECT book_lexeme.id, chunks > {max_postings} AS is_common,
+        weight * ln(1 + (greatest(chunk_count, chunks) - chunks + 0.5) / (chunks + 0.5)) AS rarity
+    FROM asked_words JOIN book_lexeme USING (configuration, lexeme), edition
+    WHERE chunks > 0
+    ORDER BY rarity DESC LIMIT {max_lexemes}
+),
+-- Of a common word only the chunks in which it weighs most are read. What it weighs in the others
+-- is looked up for those that the rest makes promising.
+promising AS (
+    SELECT chunk_id, sum(rarity * weight) AS score,
+        coalesce(sum(rarity * weight) FILTER (WHERE NOT is_common), 0) AS by_rare_words
+    FROM known_words CROSS JOIN LATERAL (
+        SELECT chunk_id, weight FROM book_posting
+        WHERE lexeme_id = known_words.id ORDER BY weight DESC LIMIT {max_postings}
+    ) AS posting
+    GROUP BY chunk_id ORDER BY score DESC LIMIT {max_candidates}
+),
+candidates AS MATERIALIZED (
+    SELECT chunk_id, section_id, kind, by_rare_words
+    FROM promising
+    JOIN book_chunk ON book_chunk.id = chunk_id
+    JOIN edition ON since_id <= edition.id AND book_chunk.embedding_model = edition.embedding_model
+    JOIN book_place USING (section_id)
+    WHERE book_place.edition_id = edition.id
+),
+-- OFFSET 0 has each chunk's postings read by themselves, and not all that a common word has.
+postings_of_candidates AS MATERIALIZED (
+    SELECT candidates.chunk_id, lexeme_id, weight
+    FROM candidates CROSS JOIN LATERAL (
+        SELECT lexeme_id, weight FROM book_posting
+        WHERE book_posting.chunk_id = candidates.chunk_id OFFSET 0
+    ) AS posting
+    WHERE EXISTS (SELECT FROM known_words WHERE is_common)
+),
+by_common_words AS (
+    SELECT chunk_id, sum(rarity * weight) AS score
+    FROM postings_of_candidates JOIN known_words ON known_words.id = lexeme_id
+    WHERE is_common
+    GROUP BY chunk_id
+),
+by_words AS (
+    SELECT section_id, sum(score) AS score, rank() OVER (ORDER BY sum(score) DESC) AS place
+    FROM (
+        SELECT section_id, kind, max(by_rare_words + coalesce(score, 0)) AS score
+        FROM candidates LEFT JOIN by_common_words USING (chunk_id)
+        GROUP BY section_id, kind
+    ) AS best
+    GROUP BY section_id
+),
+asked_vector AS MATERIALIZED ({asked_vector}),
+by_texts AS ({by_texts}),
+by_questions AS ({by_questions}),
+fused AS (
+    SELECT section_id,
+        coalesce(%(words_weight)s::float8 / ({k} + by_words.place), 0)
+        + coalesce(%(texts_weight)s::float8 / ({k} + by_texts.place), 0)
+            * CASE WHEN question_count = 0 THEN 2 ELSE 1 END
+        + coalesce(%(questions_weight)s::float8 / ({k} + by_questions.place), 0) AS score,
+        by_words.score AS words, by_words.place AS words_place,
+        by_texts.score AS texts, by_texts.place AS texts_place,
+        by_questions.score AS questions, by_questions.place AS questions_place
+    FROM edition CROSS JOIN (
+        by_words FULL JOIN by_texts USING (section_id) FULL JOIN by_questions USING (section_id)
+    )
+),
+best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks}),
+hits AS (
+    SELECT book_section.*, best.*,
+        score
+        + CASE WHEN page_url = %(page_url)s THEN %(bonus)s::float8 ELSE 0 END
+        + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s::float8 ELSE 0 END AS total
+    FROM best JOIN book_section ON book_section.id = section_id
+    ORDER BY total DESC, section_id LIMIT %(limit)s
+)
+SELECT edition.number, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
+    language, text, sketch, total, words, words_place, texts, texts_place,
+    questions, questions_place
+FROM edition LEFT JOIN hits ON true ORDER BY total DESC, hits.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked, and where. `vector` is that of `text_to_embed`, by the named embedding model;
+    without one the words alone are searched.
+    """
+
+    question: str
+    before: str = ""  # the question before it, in the same conversation
+    page_url: str = ""  # where the reader is
+    cited: Sequence[int] = ()  # sections that the last answers cited
+    vector: Sequence[float] | None = None
+    embedding_model: str = ""
+
+
+class Rank(NamedTuple):
+    """A section's score in one ranking, and its place, from 1."""
+
+    score: float
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A section that was found; `score` is from 0 to 1, and comparable within one search."""
+
+    section_id: int
+    page_url: str
+    anchor: str
+    heading_path: list[str]
+    level: int
+    language: str
+    text: str  # Markdown
+    score: float
+    by_words: Rank | None
+    by_texts: Rank | None  # the score is the cosine
+    by_questions: Rank | None
+
+    @property
+    def page_title(self) -> str:
+        return self.heading_path[0]
+
+    @property
+    def title(self) -> str:
+        return self.heading_path[-1]
+
+    @property
+    def path(self) -> str:
+        return written_path(self.heading_path)
+
+    @property
+    def url(self) -> str:
+        return address(self.page_url, self.anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`sureness`, about 0 to 1, says how likely the book covers the question: the best similarity
+    of a question that was written for a section, or else of a text. It may warn, no more. None
+    without embeddings.
+    """
+
+    edition: int
+    hits: list[Hit]
+    sureness: float | None
+
+
+def text_to_embed(question: str, before: str = "") -> str:
+    """The question, together with the one before it if it may refer to that: "and how fast?"."""
+    return f"{before}\n{question}" if before and _may_refer(question) else question
+
+
+def _may_refer(question: str) -> bool:
+    return len(words_of(question)) <= FOLLOW_UP_WORDS
+
+
+def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
+    """SQL with named placeholders, and their values; `read_rows` reads its rows."""
+    before = query.before if _may_refer(query.question) else ""
+    values: dict[str, Any] = {
+        "words": searchable(query.question),
+        "words_before": searchable(before),
+        "weight_before": WEIGHT_OF_QUESTION_BEFORE,
+        "words_weight": WORDS_WEIGHT,
+        "texts_weight": TEXTS_WEIGHT,
+        "questions_weight": QUESTIONS_WEIGHT,
+        "page_url": urldefrag(query.page_url).url,
+        "cited": list(query.cited),
+        "bonus": NEARNESS_BONUS,
+        "limit": min(limit, MAX_HITS) * 2,  # near-duplicates are yet to be left out
+    }
+    if query.vector is not None:
+        values["vector"] = written_vector(query.vector)
+    return _sql(query.embedding_model, len(query.vector or ())), values
+
+
+def written_vector(vector: Iterable[float]) -> str:
+    """As pgvector reads it."""
+    return f"[{','.join(format(value, '.5g') for value in vector)}]"
+
+
+@lru_cache
+def _sql(embedding_model: str, dimension: int) -> str:
+    vector, texts, questions = NO_VECTOR, NO_RANKING, NO_RANKING
+    if dimension:
+        # The model is written into the statement as it is in the definition of its index.
+        model = embedding_model.replace("'", "''").replace("%", "%%")
+        parts = {"dimension": dimension, "model": model, "most": MAX_NEIGHBOURS}
+        texts, questions = (NEAREST.format(kind=kind, **parts) for kind in ("text", "question"))
+        vector = ASKED_VECTOR.format(dimension=dimension, ef_search=HNSW_EF_SEARCH)
+    return SEARCH.format(
+        max_lexemes=MAX_LEXEMES,
+        max_postings=MAX_POSTINGS,
+        max_candidates=MAX_CANDIDATES,
+        k=RRF_K,
+        near_ranks=NEAR_RANKS,
+        asked_vector=vector,
+        by_texts=texts,
+        by_questions=questions,
+    )
+
+
+async def embedded(query: Query) -> Query:
+    """The query with its vector; without one where no embedding model is configured, or where it
+    does not answer within `QUESTION_SECONDS`: then the words alone are searched.
+    """
+    text = text_to_embed(query.question, query.before)
+    try:
+        model = await asyncio.to_thread(embedding_model)  # which may start the embedded one
+        if model is None:
+            return query
+        (vector,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
+    except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
+        logger.warning("The question is searched by its words alone: {}", error)
+        return query
+    return replace(query, vector=vector, embedding_model=model.name)
+
+
+# Rows ---------------------------------------------------------------------------------------
+def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
+    """What was found; None where no book is indexed."""
+    if not rows:
+        return None
+    edition, has_questions = rows[0][:2]
+    hits: list[Hit] = []
+    sketches: list[list[int]] = []
+    for row in rows:
+        if row[2] is None or len(hits) == limit:
+            break
+        sketch = row[9]
+        if not any(likeness(sketch, other) >= NEAR_DUPLICATE for other in sketches):
+            hits.append(_hit(row))
+            sketches.append(sketch)
+    return Found(edition, hits, _sureness(rows, has_questions))
+
+
+def _hit(row: tuple[Any, ...]) -> Hit:
+    ranks = (None if score is None else Rank(score, place) for score, place in batched(row[11:], 2))
+    of_section, score = row[2:9], round(min(row[10] / BEST_SCORE, 1), 4)
+    return Hit(*(*of_section, score, *ranks))
+
+
+def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:
+    similarities = [row[15 if has_questions else 13] for row in rows]
+    return max((each for each in similarities if each is not None), default=None)

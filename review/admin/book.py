@@ -1,0 +1,105 @@
+"""What staff see of the book: its editions, and its sections with the questions they answer."""
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Case, Exists, OuterRef, QuerySet, When
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from book import search
+from book.models import Edition, Place, Question, Section
+from llm import completions
+from llm.prices import cost
+from review.admin.reading import ReadOnlyAdmin
+from review.markdown import rendered
+from review.templatetags.review import page_link
+
+MAX_FOUND = 20
+
+
+class NeverDeleted(ReadOnlyAdmin):
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Edition)
+class EditionAdmin(NeverDeleted):
+    list_display = (
+        "__str__", "is_current", "published_at", "source", "page_count", "section_count",
+        "question_count", "added_count", "removed_count", "cost",
+    )  # fmt: skip
+    sortable_by = ()
+    fields = readonly_fields = (
+        "number", "is_current", "created_at", "published_at", "source", "page_count",
+        "section_count", "question_count", "chunk_count", "added_count", "removed_count",
+        "embedding_model", "dimension", "configurations", "prompt_tokens", "completion_tokens",
+        "embedding_tokens", "cost",
+    )  # fmt: skip
+
+    @admin.display(description="cost of its questions", empty_value="-")
+    def cost(self, edition: Edition) -> str | None:
+        prices = settings.LLM_PRICE_PER_MILLION
+        money = cost(edition.prompt_tokens, edition.completion_tokens, prices)
+        return None if money is None else f"{money:.4f}"
+
+
+@admin.register(Section)
+class SectionAdmin(NeverDeleted):
+    """The current edition's. The search box finds what a reader's question finds, best first."""
+
+    list_display = ("title", "page", "language", "level")
+    search_fields = ("text",)  # by `get_search_results`
+    search_help_text = "A question, as a reader would ask it"
+    sortable_by = ()
+    ordering = ("pk",)
+    fields = readonly_fields = ("path", "page", "language", "level", "markdown", "questions")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
+        current = Place.objects.filter(edition__is_current=True, section=OuterRef("pk"))
+        sections = super().get_queryset(request).defer("sketch")
+        is_list = request.resolver_match and not request.resolver_match.kwargs
+        return sections.filter(Exists(current)) if is_list else sections
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Section], search_term: str
+    ) -> tuple[QuerySet[Section], bool]:
+        if not search_term.strip():
+            return queryset, False
+        keys = found(search_term)
+        in_order = Case(*(When(pk=key, then=place) for place, key in enumerate(keys)))
+        return queryset.filter(pk__in=keys).order_by(in_order), False
+
+    @admin.display(description="page")
+    def page(self, section: Section) -> SafeString:
+        return page_link(section.url)
+
+    @admin.display(description="text")
+    def markdown(self, section: Section) -> SafeString:
+        return format_html('<div class="markdown">{}</div>', rendered(section.text))
+
+    @admin.display(description="questions that it answers", empty_value="-")
+    def questions(self, section: Section) -> SafeString:
+        of_content = Question.objects.filter(question_set=section.content_hash).order_by("pk")
+        rows = of_content.values_list("text", "language")
+        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} ({})</li>", rows))
+
+
+def found(question: str) -> list[int]:
+    """The ids of the sections that a reader's question finds, best first."""
+
+    async def ask() -> search.Query:
+        try:
+            return await search.embedded(search.Query(question))
+        finally:
+            await completions.close_clients()
+
+    query = asyncio.run(ask())
+    with connection.cursor() as cursor:
+        cursor.execute(*search.statement(query, MAX_FOUND))
+        result = search.read_rows(cursor.fetchall(), MAX_FOUND)
+    return [hit.section_id for hit in result.hits] if result else []

@@ -1,0 +1,4 @@
+project = "A Small Book of Robots"
+language = "en"
+extensions = ["sphinx.ext.mathjax"]
+html_copy_source = False

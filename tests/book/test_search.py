@@ -1,0 +1,195 @@
+"""The search: what a question finds, and in which order."""
+
+import asyncio
+
+import pytest
+from django.db import connection
+
+from book import search, vectors
+from book.models import Chunk, Edition
+from tests.book.conftest import NODES
+from tests.helpers.scripted_model import Reply
+
+pytestmark = pytest.mark.django_db
+
+
+def find(question, limit=5, **query):
+    """What is found by words and, as far as there are embeddings, by meaning."""
+    asked = asyncio.run(search.embedded(search.Query(question, **query)))
+    with connection.cursor() as cursor:
+        cursor.execute(*search.statement(asked, limit))
+        return search.read_rows(cursor.fetchall(), limit)
+
+
+def titles(found):
+    return [hit.title for hit in found.hits]
+
+
+def test_a_section_is_found_by_its_words_by_its_meaning_and_by_its_questions(index):
+    index()
+
+    first, *_ = find("unique names in the graph").hits
+    asked, *_ = find("What would a beginner ask about Parameters?").hits
+
+    assert (first.title, first.by_words.place, first.by_texts.place) == ("Names", 1, 1)
+    assert first.page_title == "Nodes"
+    assert first.path == "Names"
+    assert first.text.startswith("Each node carries a name")
+    assert 0 < first.score <= 1
+    assert (asked.title, asked.by_questions.place) == ("Parameters", 1)
+    assert asked.by_questions.score == pytest.approx(1, abs=0.01)
+
+
+def test_a_section_counts_once_however_many_of_its_chunks_are_found(index):
+    index()
+
+    found = titles(find("nodes topics names parameters quality beginner", limit=20))
+
+    assert len(found) == len(set(found)) == 5
+
+
+def test_sureness_is_high_for_a_question_like_one_that_was_written(index):
+    index()
+
+    assert find("Why Names?").sureness > 0.9 > find("How do I bake bread at home?").sureness
+
+
+def test_without_a_book_nothing_is_found(db, models):
+    assert find("anything") is None
+
+
+def test_a_question_of_stop_words_or_signs_alone_finds_no_words(index, settings):
+    settings.EMBEDDING_MODEL = "none"
+    index()
+
+    for question in ("what is the", "???", "%s %(words)s", "a' OR 1=1 --"):
+        assert all(hit.by_words is None for hit in find(question).hits) or "OR" in question
+
+
+def test_stop_words_of_one_language_are_no_rare_words_of_another(index, models, settings, book):
+    settings.BOOK_LANGUAGES = ["ur"]
+    settings.EMBEDDING_MODEL = "none"
+    urdu = "\u0646\u0648\u0688 the \u06a9\u06cc\u0627 \u06c1\u06d2\u061f"
+    models.decides(
+        lambda body: Reply(urdu if "> Parameters" in str(body) else "Why is a wombat blue?")
+    )
+    index()
+
+    assert titles(find("the camera"))[0] in ("Names", "Quality of service")
+    assert find("\u06a9\u06cc\u0627 \u06c1\u06d2 \u0646\u0648\u0688").hits[0].title == "Parameters"
+
+
+def test_a_follow_up_is_searched_with_the_question_before_it(index):
+    index()
+    before = "What configures a node while it runs, with a type and a default value?"
+
+    assert find("And how?", before=before).hits[0].title == "Parameters"
+    alone = "Which delivery repeats lost messages over a topic that is reliable for subscribers?"
+    assert titles(find(alone, before=before)) == titles(find(alone))
+
+
+def test_the_readers_page_and_what_was_cited_count_a_little(index, book, settings):
+    settings.BOOK_QUESTIONS = 0
+    same = "# {0}\n\nThe gripper closes with a force that depends on the {1} and the motor.\n"
+    (book / "3-left.md").write_text(same.format("Left", "first spring, its lever and joint"))
+    (book / "4-right.md").write_text(same.format("Right", "second screw or the cable it pulls"))
+    index()
+    question = "gripper closes with force"
+    first, second = find(question, 2).hits
+
+    on_page = find(question, 2, page_url=f"{second.page_url}#anywhere").hits[1]
+    both = find(question, 2, page_url=second.page_url, cited=[second.section_id])
+
+    assert first.score > on_page.score > second.score
+    assert titles(both) == [second.title, first.title]
+    assert find("unique names in the graph", page_url=second.page_url).hits[0].title == "Names"
+
+
+def test_near_duplicates_collapse(index, book):
+    (book / "3-copy.md").write_text(NODES.replace("# Nodes", "# Nodes again", 1))
+    index()
+
+    found = titles(find("unique names in the graph", 10))
+
+    assert found.count("Names") == 1
+    assert len(found) >= 5
+
+
+def test_a_draft_is_not_found(index, models, book):
+    index()
+    models.embeds(Reply(), Reply(status=401))
+    (book / "3-arm.md").write_text("# Arm\n\nThe gripper is at the end of the robot's arm.\n")
+    Edition.objects.update(embedding_model=Edition.objects.get().embedding_model)
+    models.embeds(Reply())
+    index()
+    Edition.objects.current().update(is_current=False)
+    Edition.objects.filter(number=1).update(is_current=True)
+
+    assert "Arm" not in titles(find("gripper robot arm"))
+
+
+def test_another_embedding_model_than_the_editions_leaves_the_words(index, settings):
+    index()
+    settings.EMBEDDING_MODEL = "it's 100% new"
+
+    found = find("unique names in the graph")
+
+    assert found.hits[0].title == "Names"
+    assert all(hit.by_texts is None and hit.by_questions is None for hit in found.hits)
+
+
+def test_an_embedding_service_that_fails_or_is_slow_leaves_the_words(index, models, monkeypatch):
+    index()
+    monkeypatch.setattr(search, "QUESTION_SECONDS", 0.1)
+    for trouble in (Reply(status=401), Reply(delay=5), Reply(body=b"[]")):
+        models.embeds(trouble)
+
+        found = find("unique names in the graph")
+
+        assert found.hits[0].title == "Names"
+        assert found.hits[0].by_texts is None
+
+
+def test_many_chunks_are_found_by_an_index_with_the_same_result(index, monkeypatch):
+    index()
+    question = "What would a beginner ask about Names?"
+    exact = [(hit.section_id, hit.by_questions) for hit in find(question).hits]
+    edition = Edition.objects.current().get()
+    monkeypatch.setattr(vectors, "INDEXED_FROM", 1)
+
+    connection.check_constraints()  # nothing of this test's transaction is left to be checked
+    vectors.ensure_indexes(edition.embedding_model, edition.dimension)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        query = asyncio.run(search.embedded(search.Query(question)))
+        sql, values = search.statement(query, 5)
+        cursor.execute(f"EXPLAIN {sql}", values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert plan.count("Index Scan using book_hnsw") == len(Chunk.Kind.values)
+    assert [(hit.section_id, hit.by_questions) for hit in find(question).hits] == exact
+
+    vectors.drop_indexes_except("another")
+    with connection.cursor() as cursor:
+        cursor.execute(vectors.NAMES)
+        assert cursor.fetchall() == []
+
+
+def test_common_words_are_weighed_in_full_where_only_the_best_postings_are_read(
+    index, monkeypatch, settings
+):
+    settings.EMBEDDING_MODEL, settings.BOOK_QUESTIONS = "none", 0
+    index()
+    question = "node name type value message"
+    whole = [(hit.title, round(hit.by_words.score, 4)) for hit in find(question).hits]
+
+    monkeypatch.setattr(search, "MAX_POSTINGS", 1)
+    search._sql.cache_clear()
+    try:
+        bounded = [(hit.title, round(hit.by_words.score, 4)) for hit in find(question).hits]
+    finally:
+        search._sql.cache_clear()
+
+    assert bounded
+    assert set(bounded) <= set(whole)

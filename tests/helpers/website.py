@@ -1,0 +1,93 @@
+"""A site on this machine for what reads sites: pages from a dictionary, requests kept."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+type Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Website:
+    """`pages` holds what is answered at each path: HTML, or a function that answers.
+
+    `requests` lists each request's path, with a note where it was answered with 304.
+    """
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
+        self.pages: dict[str, str | bytes | Respond] = {}
+        self.requests: list[str] = []
+
+    def serve_folder(self, folder: Path) -> None:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                path = "/" + file.relative_to(folder).as_posix()
+                self.pages[path.removesuffix("index.html")] = file.read_bytes()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        page = self.pages.get(request.path)
+        self.requests.append(request.path)
+        if callable(page):
+            page(request)
+        elif page is None:
+            respond(request, 404, b"not here")
+        else:
+            self._page(request, page if isinstance(page, bytes) else page.encode())
+
+    def _page(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        etag = f'"{sha256(body).hexdigest()[:16]}"'
+        if request.headers["If-None-Match"] == etag:
+            self.requests[-1] += " unchanged"
+            respond(request, 304, b"")
+            return
+        kind = "text/html; charset=utf-8"
+        if request.path.endswith((".xml", ".txt")):
+            kind = "text/plain" if request.path.endswith("txt") else "application/xml"
+        respond(request, 200, body, ETag=etag, Content_Type=kind)
+
+
+def respond(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    request.send_response(status)
+    for name, value in headers.items():
+        request.send_header(name.replace("_", "-"), value)
+    if status != 304:
+        request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def redirect(target: str) -> Respond:
+    return lambda request: respond(request, 302, b"", Location=target)
+
+
+@contextmanager
+def website() -> Iterator[Website]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            site.answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that leaves before the end is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    site = Website(server)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
