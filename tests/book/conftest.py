@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -6,6 +7,7 @@ from django.test import override_settings
 
 from book import index as indexing
 from tests.helpers.scripted_model import Reply
+from tests.helpers.website import Website, website
 
 NODES = """# Nodes
 
@@ -131,3 +133,15 @@ def empty_tables():
 def command_environment(environment, models):
     """What commands run with."""
     return environment | {name: str(value) for name, value in BOOK_SETTINGS.items()}
+
+
+@pytest.fixture
+def site() -> Iterator[Website]:
+    with website() as running:
+        yield running
+
+
+@pytest.fixture
+def problems() -> list[str]:
+    """The sentences about what was left out or kept."""
+    return []
