@@ -38,6 +38,9 @@ from chat.checks import warning_sentences  # noqa: E402 - models need a Django t
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
 MOST_CONNECTIONS = 10_000  # of a worker, where the system allows them
+# How long a thread that makes a page may keep Python's lock from readers' turns, each time they
+# need it: Python's own 5 ms are as long as a whole turn.
+SWITCH_SECONDS = 0.0005
 OTHER_DESCRIPTORS = 100  # for the database, the admin, libraries, sockets that listen
 
 
@@ -54,6 +57,7 @@ class Worker(UvicornWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        sys.setswitchinterval(SWITCH_SECONDS)
         logging.getLogger("uvicorn.error").propagate = True  # to the one sink (`chatbackend.logs`)
 
     def _install_sigquit_handler(self) -> None:

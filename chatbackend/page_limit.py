@@ -5,6 +5,7 @@ hundred log-ins are a hundred threads and connections, and the answers to reader
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,10 @@ type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOG_INS_AT_ONCE = 2
 ADMIN_PAGES_AT_ONCE = 4
 OTHER_PAGES_AT_ONCE = 2
+# After each of the others, which are open to all, its place stays taken so many times as long as the
+# page took: however many are asked for, they use a third of a worker's time.
+PAUSES = 5
+LONGEST_PAUSE_SECONDS = 1
 MAX_WAITING = 300
 MAX_WAIT_SECONDS = 60
 
@@ -44,7 +49,7 @@ class LimitedPages:
         self._pages = pages
         self._log_ins = _Places(LOG_INS_AT_ONCE)
         self._admin = _Places(ADMIN_PAGES_AT_ONCE)
-        self._others = _Places(OTHER_PAGES_AT_ONCE)
+        self._others = _Places(OTHER_PAGES_AT_ONCE, PAUSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         places = self._places(scope)
@@ -53,7 +58,8 @@ class LimitedPages:
             await send({"type": "http.response.start", "status": 429, "headers": HEADERS})
             await send({"type": "http.response.body", "body": BUSY})
             return
-        release = _once(places.release)
+        begin = time.monotonic()
+        release = _once(lambda: places.release(time.monotonic() - begin))
 
         async def release_and_send(event: Any) -> None:
             # What follows the view is only sending, at the client's pace.
@@ -74,7 +80,8 @@ class LimitedPages:
 class _Places:
     """Taken in turn: first come, first served."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, pauses: float = 0) -> None:
+        self._pauses = pauses
         self._free = asyncio.Semaphore(count)
         self._waiting = 0
 
@@ -92,8 +99,13 @@ class _Places:
             self._waiting -= 1
         return True
 
-    def release(self) -> None:
-        self._free.release()
+    def release(self, seconds: float) -> None:
+        """After a page that took so long."""
+        pause = min(self._pauses * seconds, LONGEST_PAUSE_SECONDS)
+        if pause:
+            asyncio.get_running_loop().call_later(pause, self._free.release)
+        else:
+            self._free.release()
 
 
 def _once(work: Callable[[], None]) -> Callable[[], None]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-NICENESS = 5  # a third of the usual share, where there is not enough CPU for all
+NICENESS = 10  # a tenth of the usual share, where there is not enough CPU for all
 
 
 class LowPriorityHasher(PBKDF2PasswordHasher):

@@ -5,7 +5,12 @@ import asyncio
 import pytest
 
 from chatbackend import page_limit
-from chatbackend.page_limit import ADMIN_PAGES_AT_ONCE, LOG_INS_AT_ONCE, LimitedPages
+from chatbackend.page_limit import (
+    ADMIN_PAGES_AT_ONCE,
+    LOG_INS_AT_ONCE,
+    OTHER_PAGES_AT_ONCE,
+    LimitedPages,
+)
 
 
 class Pages:
@@ -81,6 +86,25 @@ def test_log_ins_keep_nobody_else_waiting(path):
         pages.may_answer.set()
         pages.may_end.set()
         await visitors.leave()
+
+    asyncio.run(scenario())
+
+
+def test_pages_that_are_open_to_all_come_at_a_pace():
+    count = 3 * OTHER_PAGES_AT_ONCE
+
+    async def scenario():
+        pages = Pages()
+        visitors = Visitors(pages)
+        await visitors.arrive(*range(count), path="/")
+        await asyncio.sleep(0.02)  # as long as the first ones take
+        pages.may_answer.set()
+        pages.may_end.set()
+        await visitors.settle()
+
+        assert len(pages.started) == OTHER_PAGES_AT_ONCE
+        await visitors.leave()
+        assert len(visitors.statuses) == count
 
     asyncio.run(scenario())
 
