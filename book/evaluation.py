@@ -13,6 +13,7 @@ from urllib.parse import urldefrag
 from django.db import connection
 
 from book import search
+from book.question_vector import with_vector
 from book.search import Found, Hit, Query
 from llm import completions
 
@@ -161,7 +162,7 @@ def try_all(cases: Sequence[Case]) -> Iterator[Tried]:
 
 def try_one(case: Case, runner: asyncio.Runner, page_url: str = "") -> Tried:
     query, embedding_ms = _timed(
-        lambda: runner.run(search.embedded(Query(case.question, case.before, page_url)))
+        lambda: runner.run(with_vector(Query(case.question, case.before, page_url)))
     )
     found, statement_ms = _timed(lambda: _search(query))
     if found is None:

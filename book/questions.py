@@ -54,7 +54,7 @@ class Task:
     content_hash: str
     heading_path: list[str]
     text: str
-    languages: list[str]  # tags; the section's own is the first
+    languages: list[str]  # tags
 
     def prompt(self) -> Prompt:
         fence = hashlib.sha256(self.text.encode()).hexdigest()[:12]
@@ -75,21 +75,22 @@ class Task:
 
 # What is to be asked ------------------------------------------------------------------------
 def tasks(draft: Edition) -> list[Task]:
-    """The contents of the draft that were not asked about yet, in all languages."""
+    """The contents of the draft that were not asked about yet, with the languages that are missing.
+
+    Two sections with the same content are asked about once.
+    """
     if not settings.BOOK_QUESTIONS:
         return []
     places = Place.objects.filter(edition=draft, section=OuterRef("pk"))
+    asked = dict(QuestionSet.objects.values_list("content_hash", "languages"))
     found: dict[str, Task] = {}
     for section in Section.objects.filter(Exists(places)).defer("sketch").order_by("pk"):
-        if len(section.text.split()) >= MIN_SECTION_WORDS:
-            task = Task(
-                section.content_hash, section.heading_path, section.text, _languages(section)
-            )
+        known = asked.get(section.content_hash, ())
+        missing = [each for each in _languages(section) if each not in known]
+        if missing and len(section.text.split()) >= MIN_SECTION_WORDS:
+            task = Task(section.content_hash, section.heading_path, section.text, missing)
             found.setdefault(section.content_hash, task)
-    asked = dict(QuestionSet.objects.values_list("content_hash", "languages"))
-    return [
-        each for each in found.values() if {*each.languages} - {*asked.get(each.content_hash, ())}
-    ]
+    return list(found.values())
 
 
 def _languages(section: Section) -> list[str]:
@@ -204,10 +205,12 @@ def _store(outcome: Outcome) -> str:
     task, failure = outcome.task, outcome.failure
     if failure and _may_pass(failure):
         return str(failure)
-    own = {"languages": task.languages, "model": outcome.model}
-    questions, _ = QuestionSet.objects.update_or_create(
-        content_hash=task.content_hash, defaults=own
+    questions, _ = QuestionSet.objects.get_or_create(
+        content_hash=task.content_hash, defaults={"languages": []}
     )
+    questions.languages = [*questions.languages, *task.languages]
+    questions.model = outcome.model
+    questions.save()
     found = languages.guess_among(outcome.lines, task.languages) if outcome.lines else []
     Question.objects.bulk_create(
         (

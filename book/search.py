@@ -5,20 +5,15 @@ embeddings of texts, and by those of questions. They are fused by rank (reciproc
 what was measured is in docs/performance.md.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import batched
 from typing import Any, NamedTuple
 from urllib.parse import urldefrag
 
-from loguru import logger
-
 from book.models import address, written_path
 from book.words import likeness, searchable, words_of
-from llm.embeddings import embed, embedding_model
-from llm.errors import ModelError
 
 RRF_K = 10
 # By words, by texts, by questions. Without questions the texts' embeddings count twice.
@@ -35,7 +30,6 @@ MAX_LEXEMES = 40
 MAX_POSTINGS = 1_000  # read for each word of a question: those in which it weighs most
 MAX_CANDIDATES = 300  # chunks that the words find
 MAX_NEIGHBOURS = 200  # texts, and questions, that are nearest
-QUESTION_SECONDS = 1.0  # for its embedding; a reader waits
 NEAR_DUPLICATE = 0.8
 MAX_HITS = 50
 # How many neighbours HNSW keeps in view: .95 of the exact ones are found at 100,000 chunks.
@@ -291,22 +285,6 @@ def _sql(embedding_model: str, dimension: int) -> str:
         by_texts=texts,
         by_questions=questions,
     )
-
-
-async def embedded(query: Query) -> Query:
-    """The query with its vector; without one where no embedding model is configured, or where it
-    does not answer within `QUESTION_SECONDS`: then the words alone are searched.
-    """
-    text = text_to_embed(query.question, query.before)
-    try:
-        model = await asyncio.to_thread(embedding_model)  # which may start the embedded one
-        if model is None:
-            return query
-        (vector,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
-    except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
-        logger.warning("The question is searched by its words alone: {}", error)
-        return query
-    return replace(query, vector=vector, embedding_model=model.name)
 
 
 # Rows ---------------------------------------------------------------------------------------

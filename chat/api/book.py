@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
 
 from book import contents, search
+from book.question_vector import with_vector
 from book.search import Found
 from chat.api import concurrency
 from chat.api.client import client_of_request
@@ -58,7 +59,7 @@ async def search_book(
     page_url: Annotated[PageUrl | None, Query()] = None,
 ) -> HttpResponse:
     await limits.run_counted(client_of_request(request), "search", lambda: None)
-    query = await search.embedded(search.Query(q, page_url=page_url or ""))
+    query = await with_vector(search.Query(q, page_url=page_url or ""))
     rows = await run_statement(Statement(*search.statement(query, limit)))
     found = search.read_rows(rows, limit)
     if found is None:

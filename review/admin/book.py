@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from book import search
 from book.models import Edition, Place, Question, Section
+from book.question_vector import with_vector
 from llm import completions
 from llm.prices import cost
 from review.admin.reading import ReadOnlyAdmin
@@ -94,7 +95,7 @@ def found(question: str) -> list[int]:
 
     async def ask() -> search.Query:
         try:
-            return await search.embedded(search.Query(question))
+            return await with_vector(search.Query(question))
         finally:
             await completions.close_clients()
 

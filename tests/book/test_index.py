@@ -178,6 +178,20 @@ def test_questions_in_several_languages_are_asked_for_at_once_and_stemmed_in_eac
     assert edition.configurations == ["english", "german", "simple"]
 
 
+def test_a_language_that_is_added_is_asked_for_alone(index, models, settings):
+    index()
+    settings.BOOK_LANGUAGES = ["de"]
+    models.requests.clear()
+    models.decides(lambda body: Reply("Wie viele Knoten gibt es und was tun die alle?"))
+
+    assert index().edition == 2
+
+    assert len(models.requests) == 5
+    assert "Write them in German." in models.requests[0]["messages"][0]["content"]
+    assert Question.objects.filter(language="en").count() == 10
+    assert index().edition is None
+
+
 def test_another_embedding_model_embeds_all_anew_as_an_edition(index, models, settings):
     index()
     models.embedding_requests.clear()

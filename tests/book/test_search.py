@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from django.db import connection
 
-from book import search, vectors
+from book import question_vector, search, vectors
 from book.models import Chunk, Edition
 from tests.book.conftest import NODES
 from tests.helpers.scripted_model import Reply
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def find(question, limit=5, **query):
     """What is found by words and, as far as there are embeddings, by meaning."""
-    asked = asyncio.run(search.embedded(search.Query(question, **query)))
+    asked = asyncio.run(question_vector.with_vector(search.Query(question, **query)))
     with connection.cursor() as cursor:
         cursor.execute(*search.statement(asked, limit))
         return search.read_rows(cursor.fetchall(), limit)
@@ -140,7 +140,7 @@ def test_another_embedding_model_than_the_editions_leaves_the_words(index, setti
 
 def test_an_embedding_service_that_fails_or_is_slow_leaves_the_words(index, models, monkeypatch):
     index()
-    monkeypatch.setattr(search, "QUESTION_SECONDS", 0.1)
+    monkeypatch.setattr(question_vector, "QUESTION_SECONDS", 0.1)
     for trouble in (Reply(status=401), Reply(delay=5), Reply(body=b"[]")):
         models.embeds(trouble)
 
@@ -163,7 +163,7 @@ def test_many_chunks_are_found_by_an_index_with_the_same_result(index, monkeypat
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
-        query = asyncio.run(search.embedded(search.Query(question)))
+        query = asyncio.run(question_vector.with_vector(search.Query(question)))
         sql, values = search.statement(query, 5)
         cursor.execute(f"EXPLAIN {sql}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())

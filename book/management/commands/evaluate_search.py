@@ -15,6 +15,7 @@ from book.terminal import harmless
 
 
 class Command(BaseCommand):
+    requires_system_checks = ["environment"]  # others load all of the API
     help = (
         "Search the book for each question of a file and report recall, mean reciprocal rank, "
         "times, and which questions failed. The file has a JSON object a line: a question, and "

@@ -20,6 +20,7 @@ KEPT = "The current edition stays, and what was done so far is kept for the next
 
 
 class Command(BaseCommand):
+    requires_system_checks = ["environment"]  # others load all of the API
     help = (
         "Read the book, have questions written for its sections, embed it, and make the result "
         "the current edition. What did not change since the last time is not done again. Where it "

@@ -17,6 +17,7 @@ TEXT_CHARS = 200
 
 
 class Command(BaseCommand):
+    requires_system_checks = ["environment"]  # others load all of the API
     help = (
         "Search the book as a reader's question does: the sections that are found, their place in "
         "each ranking (words, texts, questions), and the times."

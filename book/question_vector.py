@@ -1,0 +1,28 @@
+"""The embedding of a reader's question."""
+
+import asyncio
+from dataclasses import replace
+
+from loguru import logger
+
+from book.search import Query, text_to_embed
+from llm.embeddings import embed, embedding_model
+from llm.errors import ModelError
+
+QUESTION_SECONDS = 1.0  # a reader waits
+
+
+async def with_vector(query: Query) -> Query:
+    """The query with its vector; without one where no embedding model is configured, or where it
+    does not answer within `QUESTION_SECONDS`: then the words alone are searched.
+    """
+    text = text_to_embed(query.question, query.before)
+    try:
+        model = await asyncio.to_thread(embedding_model)  # which may start the embedded one
+        if model is None:
+            return query
+        (vector,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
+    except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
+        logger.warning("The question is searched by its words alone: {}", error)
+        return query
+    return replace(query, vector=vector, embedding_model=model.name)
