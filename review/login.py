@@ -7,7 +7,6 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django_otp import user_has_device
 from loguru import logger
 
 from chat.api.client import address_of_request, client_of_request
@@ -61,7 +60,7 @@ class LogInForm(AdminAuthenticationForm):
 
     def verify_code(self) -> None:
         user = self.get_user()
-        if user is None or not (second_factor.is_on() and user_has_device(user)):
+        if user is None or not (second_factor.is_on() and second_factor.has_device(user)):
             return
         device = second_factor.verify(user, self.cleaned_data["code"])
         if device is None:

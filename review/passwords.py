@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -21,8 +22,13 @@ class LowPriorityHasher(PBKDF2PasswordHasher):
 
 
 def _lower_priority() -> None:
-    if sys.platform == "linux":  # elsewhere it would be the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    if sys.platform != "linux":  # elsewhere it would be the whole process's
+        return
+    thread = threading.get_native_id()
+    # A server that was started with less priority keeps it: only root may raise it again.
+    niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 _thread = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=_lower_priority)

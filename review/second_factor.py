@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.http import HttpRequest
-from django_otp import DEVICE_ID_SESSION_KEY, user_has_device
+from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -24,11 +24,18 @@ def is_on() -> bool:
     return settings.STAFF_SECOND_FACTOR != "off"
 
 
+def has_device(user: AnyUser) -> bool:
+    """Whether an authenticator app was set up. Backup codes alone are no second factor."""
+    if not user.is_authenticated:
+        return False
+    return bool(TOTPDevice.objects.devices_for_user(user, confirmed=True).exists())
+
+
 def is_satisfied(request: HttpRequest) -> bool:
     """Whether the session may go on without a code."""
     if not is_on() or is_verified(request):
         return True
-    return settings.STAFF_SECOND_FACTOR == "optional" and not user_has_device(request.user)
+    return settings.STAFF_SECOND_FACTOR == "optional" and not has_device(request.user)
 
 
 def must_be_set_up(request: HttpRequest) -> bool:
@@ -37,7 +44,7 @@ def must_be_set_up(request: HttpRequest) -> bool:
         settings.STAFF_SECOND_FACTOR == "required"
         and request.user.is_active
         and request.user.is_staff
-        and not user_has_device(request.user)
+        and not has_device(request.user)
     )
 
 
@@ -48,6 +55,12 @@ def is_verified(request: HttpRequest) -> bool:
         verified = device is not None and device.user_id == request.user.pk and device.confirmed
         setattr(request, VERIFIED, verified)
     return bool(getattr(request, VERIFIED))
+
+
+def came_with_backup_code(request: HttpRequest) -> bool:
+    """Whether this session's code was a backup code: its user may have lost the app."""
+    device = Device.from_persistent_id(request.session.get(DEVICE_ID_SESSION_KEY) or "/")
+    return is_verified(request) and isinstance(device, StaticDevice)
 
 
 def verify(user: AnyUser, code: str) -> Device | None:
@@ -78,6 +91,8 @@ def set_up(request: HttpRequest, code: str) -> bool:
         if not (code.isascii() and device.verify_token(code.replace(" ", ""))):
             transaction.set_rollback(True)
             return False
+        # Backup codes made for an earlier device end with it.
+        StaticDevice.objects.devices_for_user(request.user).delete()
     del request.session[KEY]
     request.session[DEVICE_ID_SESSION_KEY] = device.persistent_id
     request.session.cycle_key()

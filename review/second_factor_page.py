@@ -2,13 +2,13 @@
 
 import segno
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.cache import never_cache
-from django_otp import user_has_device
 from loguru import logger
 
 from review import second_factor
@@ -26,10 +26,12 @@ def second_factor_page(request: HttpRequest) -> HttpResponse:
     """For staff without a second factor, and for those whose session is verified."""
     if not second_factor.is_on():
         raise Http404
-    has_device = user_has_device(request.user)
+    has_device = second_factor.has_device(request.user)
     if not request.user.is_staff or (has_device and not second_factor.is_verified(request)):
         return redirect_to_login(request.get_full_path(), "admin:login")
-    form = CodeForm(request.POST or None)
+    needs_code = not (has_device and second_factor.came_with_backup_code(request))
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    form.fields["code"].required = needs_code
     if form.is_valid():
         change = _remove if has_device else _set_up
         if change(request, form.cleaned_data["code"]):
@@ -40,6 +42,8 @@ def second_factor_page(request: HttpRequest) -> HttpResponse:
         "title": "Second factor",
         "form": form,
         "has_device": has_device,
+        "needs_code": needs_code,
+        "is_required": settings.STAFF_SECOND_FACTOR == "required",
     }
     if not has_device:
         device = second_factor.new_device(request)
@@ -56,7 +60,8 @@ def _set_up(request: HttpRequest, code: str) -> bool:
 
 
 def _remove(request: HttpRequest, code: str) -> bool:
-    if second_factor.verify(request.user, code) is None:
+    is_known = second_factor.came_with_backup_code(request)
+    if not is_known and second_factor.verify(request.user, code) is None:
         return False
     second_factor.remove(request.user)
     logger.info("A second factor was removed", account=request.user.get_username())

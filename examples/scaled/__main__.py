@@ -45,10 +45,13 @@ def serve(options: argparse.Namespace, told: "SimpleQueue[int]") -> None:
             check=True,
         )
         machines.start()
-        print(f"Readers ask at {machines.url}; restart the hosts by: kill -HUP {os.getpid()}")
+        print(
+            f"Readers ask at {machines.url}; restart the hosts by: kill -HUP {os.getpid()}",
+            flush=True,
+        )
         while told.get() == signal.SIGHUP:
             machines.restart_hosts()
-            print("All hosts were restarted.")
+            print("All hosts were restarted.", flush=True)
     finally:
         machines.stop()
 

@@ -1,7 +1,10 @@
 """Logging in: guesses are limited by client and by client and name, and are lines for fail2ban."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -195,3 +198,23 @@ def test_the_documented_filter_finds_failures_in_the_log_and_nothing_else(serve,
     found = map(fail2ban_filter().match, dateless.splitlines())
     assert [match["address"] for match in found if match] == ["203.0.113.1", "203.0.113.2"]
     assert all(json.loads(line) for line in server.log.splitlines() if line.startswith("{"))
+
+
+def test_a_server_of_low_priority_hashes_passwords_too():
+    """Its threads may not be given more."""
+    script = "import os; os.nice(15); from review.passwords import LowPriorityHasher as Hasher; "
+    script += "os.setuid(65534) if os.geteuid() == 0 else None; "
+    script += "print(Hasher().encode('a pass phrase', 'salt', 1))"
+    settings = {"DJANGO_SETTINGS_MODULE": "chatbackend.settings", "SECRET_KEY": "x" * 50}
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"import django; django.setup(); {script}"],
+        check=False,
+        cwd=CHECKOUT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout.startswith("pbkdf2_sha256$1$salt$"), done.stderr

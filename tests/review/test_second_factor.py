@@ -1,5 +1,6 @@
 """The second factor of staff: off, optional or required."""
 
+import io
 import re
 
 import pytest
@@ -191,3 +192,35 @@ def test_wrong_codes_count_as_failed_log_ins(optional):
     statuses = [logged_in("000000").last.status_code for _ in range(6)]
 
     assert statuses == [200] * 5 + [429]
+
+
+def backup_code():
+    call_command("addstatictoken", "ada", token="abcdefgh", stdout=io.StringIO())
+    return "abcdefgh"
+
+
+def test_backup_codes_alone_are_no_second_factor(optional):
+    backup_code()
+
+    assert is_in(logged_in())
+
+
+def test_whoever_lost_the_app_removes_it_with_one_backup_code(mode):
+    set_up(logged_in())
+    client = logged_in(backup_code())
+    assert is_in(client)
+
+    client.post(PAGE, {})
+
+    assert not TOTPDevice.objects.exists()
+    assert set_up(logged_in())
+    assert not is_in(logged_in("abcdefgh"))
+
+
+def test_once_a_superuser_has_removed_it_the_password_is_enough(optional):
+    set_up(logged_in())
+    backup_code()
+
+    TOTPDevice.objects.all().delete()
+
+    assert is_in(logged_in())
