@@ -22,8 +22,8 @@ type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOG_INS_AT_ONCE = 2
 ADMIN_PAGES_AT_ONCE = 4
 OTHER_PAGES_AT_ONCE = 2
-# After each of the others, which are open to all, its place stays taken so many times as long as the
-# page took: however many are asked for, they use a third of a worker's time.
+# After each of the others, which are open to all, its place stays taken so many times as long as
+# the page took: however many are asked for, they use a third of a worker's time.
 PAUSES = 5
 LONGEST_PAUSE_SECONDS = 1
 MAX_WAITING = 300
