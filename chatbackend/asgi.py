@@ -94,7 +94,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 status=status or None,
                 duration_ms=round((time.perf_counter() - begin) * 1000, 1),
                 **scope.get("state", {}),
-            ).log(level_of(status), "Request" if status else "Request abandoned by the client")
+            ).log(level_of(status, scope), "Request" if status else "Request abandoned by the client")
 
 
 async def respond(scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,8 +160,11 @@ def with_common_headers(own: cors.Headers, common: cors.Headers, scope: Scope) -
     return headers
 
 
-def level_of(status: int) -> str:
-    return "ERROR" if status >= 500 else "INFO"
+def level_of(status: int, scope: Scope) -> str:
+    if status < 500:
+        return "INFO"
+    is_limit_of_ours = scope.get("state", {}).get("code") == "budget_exhausted"
+    return "WARNING" if is_limit_of_ours else "ERROR"
 
 
 def take_request_id(scope: Scope) -> str:

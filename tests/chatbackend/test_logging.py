@@ -63,6 +63,15 @@ def test_a_page_that_crashes_leaves_its_traceback(serve, path):
     assert any("django/contrib/sessions" in frame for frame in crash["exception"]["frames"])
 
 
+def test_a_question_beyond_the_budget_is_no_error_of_the_service(serve):
+    server = serve(CHAT_DAILY_TOKEN_BUDGET="1", LOG_FORMAT="json")
+    answers = [server.client.post("/chat", json={"message": "?"}) for _ in range(2)]
+
+    assert answers[1].json()["code"] == "budget_exhausted"
+    (line,) = lines_of(server, answers[1].headers["X-Request-ID"])
+    assert (line["level"], line["status"]) == ("WARNING", 503)
+
+
 def test_the_callers_request_id_is_kept(server, client):
     mine = f"front-end.{uuid4()}"
 
