@@ -94,7 +94,10 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 status=status or None,
                 duration_ms=round((time.perf_counter() - begin) * 1000, 1),
                 **scope.get("state", {}),
-            ).log(level_of(status, scope), "Request" if status else "Request abandoned by the client")
+            ).log(
+                level_of(status, scope),
+                "Request" if status else "Request abandoned by the client",
+            )
 
 
 async def respond(scope: Scope, receive: Receive, send: Send) -> None:
