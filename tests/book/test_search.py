@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from django.db import connection
 
-from book import question_vector, search, vectors
+from book import editions, question_vector, search, vectors
 from book.models import Chunk, Edition
 from tests.book.conftest import NODES
 from tests.helpers.scripted_model import Reply
@@ -23,6 +23,10 @@ def find(question, limit=5, **query):
 
 def titles(found):
     return [hit.title for hit in found.hits]
+
+
+def places(found):
+    return [(hit.title, hit.score, hit.by_questions) for hit in found.hits]
 
 
 def test_a_section_is_found_by_its_words_by_its_meaning_and_by_its_questions(index):
@@ -115,17 +119,22 @@ def test_near_duplicates_collapse(index, book):
     assert len(found) >= 5
 
 
-def test_a_draft_is_not_found(index, models, book):
-    index()
-    models.embeds(Reply(), Reply(status=401))
-    (book / "3-arm.md").write_text("# Arm\n\nThe gripper is at the end of the robot's arm.\n")
-    Edition.objects.update(embedding_model=Edition.objects.get().embedding_model)
-    models.embeds(Reply())
-    index()
-    Edition.objects.current().update(is_current=False)
-    Edition.objects.filter(number=1).update(is_current=True)
+def test_what_a_run_has_stored_before_it_fails_changes_nothing_that_is_found(
+    index, book, monkeypatch
+):
+    index(with_questions=False)
+    before = places(find("Why Names?"))
+    (book / "3-arm.md").write_text("# Arm\n\nWhy the names of an arm's gripper are in a graph.\n")
 
-    assert "Arm" not in titles(find("gripper robot arm"))
+    def fail(draft):
+        raise ConnectionError
+
+    monkeypatch.setattr(editions, "publish", fail)
+    with pytest.raises(ConnectionError):
+        index()
+
+    assert Chunk.objects.filter(kind=Chunk.Kind.QUESTION).count() == 12
+    assert places(find("Why Names?")) == before
 
 
 def test_another_embedding_model_than_the_editions_leaves_the_words(index, settings):
