@@ -137,7 +137,16 @@ def test_a_line_in_an_old_encoding_is_reported(read):
 def checkout():
     """A copy of the code, whose `.env` may be written."""
     with open_folder() as folder:
-        for name in ("chatbackend", "chat", "review", "llm", "embedded", "templates", "widget"):
+        for name in (
+            "chatbackend",
+            "chat",
+            "book",
+            "review",
+            "llm",
+            "embedded",
+            "templates",
+            "widget",
+        ):
             shutil.copytree(
                 CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("node_modules")
             )

@@ -78,7 +78,7 @@ def test_usage_counts_that_came_before_the_end_of_a_stream(model, stream, asked)
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply("word " * 400, cut=200),
+        Reply(("x" * 49 + " ") * 40, cut=20),
         frames(chunk("x" * 1000), {"error": {"message": "overloaded"}}),
         frames(chunk(reasoning_content="x" * 1000), {"error": {"message": "overloaded"}}),
         frames(chunk("<think>" + "x" * 993), {"error": {"message": "overloaded"}}),
