@@ -4,6 +4,8 @@ from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
+import review.passwords  # noqa: F401 - before the workers are forked, which share its lock
+
 REVIEWERS = "Conversation reviewers"
 REVIEWERS_MAY = (
     "view_chatsession",
