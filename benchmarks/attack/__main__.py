@@ -97,7 +97,7 @@ def main() -> None:
         rows = list(attacked(options, model)) if not options.turns or options.only else []
         kept = many_turns(options.turns, model) if options.turns else []
     amiss = [f"{row.scenario.name}: {'; '.join(row.amiss)}" for row in rows if row.amiss] + kept
-    print("", *table(rows), "", *amiss, sep="\n")
+    print("", *(table(rows) if rows else ()), "", *amiss, sep="\n")
     sys.exit(bool(amiss))
 
 

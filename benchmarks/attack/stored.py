@@ -7,9 +7,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
-from django.utils import timezone
 
-from chat.models import ChatSession, DailyTokens, Message
+from chat.models import ChatSession, Message
 
 EMOJI_MESSAGES, EMOJI_EACH = 200, 4000
 HUGE_QUESTIONS = 130_000
@@ -66,8 +65,3 @@ def pending_replies() -> int:
     while (count := Message.objects.pending().count()) and time.monotonic() < end:
         time.sleep(0.5)
     return count
-
-
-def tokens_today() -> int:
-    used = DailyTokens.objects.filter(day=timezone.now().date()).first()
-    return used.tokens if used else 0
