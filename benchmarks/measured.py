@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from statistics import quantiles
-from threading import Event, Thread
 
 import psutil
 
@@ -21,6 +20,7 @@ from benchmarks.processes import (
     cpu_seconds,
     family,
     machine_seconds,
+    repeated,
     wait_until_quiet,
 )
 from benchmarks.sides import Side, checkpoint, database_work, rows, some_sessions
@@ -161,7 +161,6 @@ def used_by(process: psutil.Process, work: Callable[[], Result]) -> tuple[Result
 def memory_watched(process: psutil.Process) -> Iterator[list[int]]:
     """The bytes in use, at the beginning and then once a second."""
     processes = family(process.pid)
-    ended = Event()
     seen: list[int] = []
 
     def look() -> None:
@@ -169,15 +168,6 @@ def memory_watched(process: psutil.Process) -> Iterator[list[int]]:
             infos = [each.memory_full_info() for each in processes]
             seen.append(sum(getattr(info, "pss", info.uss) for info in infos))
 
-    def watch() -> None:
-        while not ended.wait(1):
-            look()
-
     look()
-    watcher = Thread(target=watch)
-    watcher.start()
-    try:
+    with repeated(look, 1):
         yield seen
-    finally:
-        ended.set()
-        watcher.join()

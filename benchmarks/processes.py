@@ -6,9 +6,10 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import psutil
@@ -90,6 +91,24 @@ def cpu_seconds(pid: int) -> float:
             times = each.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+@contextmanager
+def repeated(work: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Does it every so many seconds, in a thread of its own, until the end."""
+    ended = Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            work()
+
+    thread = Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 # Strangers ----------------------------------------------------------------------------------

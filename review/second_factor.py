@@ -17,7 +17,7 @@ from django_otp.util import random_hex
 type AnyUser = User | AnonymousUser
 
 KEY = "second_factor_key"  # of the session, while it is being set up
-VERIFIED = "_second_factor_verified"  # of the request
+VERIFIED = "_second_factor_device"  # of the request
 
 
 def is_on() -> bool:
@@ -50,17 +50,22 @@ def must_be_set_up(request: HttpRequest) -> bool:
 
 def is_verified(request: HttpRequest) -> bool:
     """Whether a code was entered in this session, of a device that its user still has."""
-    if not hasattr(request, VERIFIED):
-        device = Device.from_persistent_id(request.session.get(DEVICE_ID_SESSION_KEY) or "/")
-        verified = device is not None and device.user_id == request.user.pk and device.confirmed
-        setattr(request, VERIFIED, verified)
-    return bool(getattr(request, VERIFIED))
+    return _verified_device(request) is not None
 
 
 def came_with_backup_code(request: HttpRequest) -> bool:
     """Whether this session's code was a backup code: its user may have lost the app."""
-    device = Device.from_persistent_id(request.session.get(DEVICE_ID_SESSION_KEY) or "/")
-    return is_verified(request) and isinstance(device, StaticDevice)
+    return isinstance(_verified_device(request), StaticDevice)
+
+
+def _verified_device(request: HttpRequest) -> Device | None:
+    """Looked up once for each request."""
+    if not hasattr(request, VERIFIED):
+        device = Device.from_persistent_id(request.session.get(DEVICE_ID_SESSION_KEY) or "/")
+        is_ours = device is not None and device.user_id == request.user.pk and device.confirmed
+        setattr(request, VERIFIED, device if is_ours else None)
+    found: Device | None = getattr(request, VERIFIED)
+    return found
 
 
 def verify(user: AnyUser, code: str) -> Device | None:

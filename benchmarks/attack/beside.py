@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.load import Load
 from benchmarks.measured import run
-from benchmarks.processes import family
+from benchmarks.processes import family, repeated
 
 READERS, PAUSE_SECONDS = 40, 2.1  # each stays within CHAT_RATE
 HEALTH_PAUSE_SECONDS = 0.05
@@ -106,16 +106,9 @@ def descriptors(server: psutil.Process) -> int:
 def peak_watched(server: psutil.Process) -> Iterator[list[float]]:
     """The most megabytes so far, as the list's one item."""
     most = [megabytes(server)]
-    ended = Event()
 
-    def watch() -> None:
-        while not ended.wait(LOOK_SECONDS):
-            most[0] = max(most[0], megabytes(server))
+    def look() -> None:
+        most[0] = max(most[0], megabytes(server))
 
-    watching = Thread(target=watch)
-    watching.start()
-    try:
+    with repeated(look, LOOK_SECONDS):
         yield most
-    finally:
-        ended.set()
-        watching.join()

@@ -1,6 +1,7 @@
 """What tests of reading share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from book.read.html import parsed
 from book.read.pages import ReadPage, UnchangedPage, Validators
@@ -18,6 +19,23 @@ def read(
 ) -> list[ReadPage | UnchangedPage]:
     book = read_book(str(source), book_url=book_url, known=known or {}, on_problem=problems.append)
     return list(book)
+
+
+def writer(root: Path) -> Callable[..., Path]:
+    """Writes files, given as their paths and texts, into a folder, and returns the folder."""
+
+    def write(**files: str) -> Path:
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return root
+
+    return write
+
+
+def paths(pages: list[ReadPage]) -> list[str]:
+    return [each.url.removeprefix(f"{BOOK}/") for each in pages]
 
 
 def known_of(pages: list[ReadPage]) -> dict[str, Validators]:

@@ -7,26 +7,13 @@ import pytest
 from book.read.from_markdown import PLAIN, html_of
 from book.read.pages import PageError, SourceError, UnchangedPage
 from book.read.slugs import Ids, github_slug, python_markdown_slug
-from tests.book.reading import BOOK, known_of, read
+from tests.book.reading import BOOK, known_of, paths, read, writer
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Writes files of a folder."""
-    root = tmp_path / "texts"
-
-    def write(**files: str):
-        for name, text in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return root
-
-    return write
-
-
-def paths(pages):
-    return [each.url.removeprefix(f"{BOOK}/") for each in pages]
+    return writer(tmp_path / "texts")
 
 
 def chapter(title: str, **matter: object) -> str:

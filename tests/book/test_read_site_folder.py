@@ -4,7 +4,7 @@ import pytest
 
 from book.read import folder
 from book.read.pages import ReadPage, SourceError, UnchangedPage
-from tests.book.reading import BOOK, known_of, read
+from tests.book.reading import BOOK, known_of, paths, read, writer
 
 
 def page(title: str, head: str = "") -> str:
@@ -14,20 +14,7 @@ def page(title: str, head: str = "") -> str:
 @pytest.fixture
 def site(tmp_path):
     """Writes files of a site, whose folder it is."""
-    folder = tmp_path / "site"
-
-    def write(**pages: str):
-        for name, text in pages.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return folder
-
-    return write
-
-
-def paths(pages):
-    return [each.url.removeprefix(f"{BOOK}/") for each in pages]
+    return writer(tmp_path / "site")
 
 
 def test_plain_pages_are_read_in_the_order_of_their_names(site, problems):
