@@ -9,6 +9,8 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
 from django.db.models import Exists, Func, OuterRef, Q, Value
@@ -17,6 +19,8 @@ from django.utils import timezone
 from chat.ids import ids_around, time_ordered_id
 
 SEARCHED_AT_ONCE = 10_000
+# Below this share of supported sentences an answer is called weakly supported.
+WEAK_SUPPORT = 0.5
 
 
 @models.CharField.register_lookup
@@ -168,6 +172,21 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def corrected(self) -> Self:
         return self.exclude(correction="")
 
+    def silent(self) -> Self:
+        """Replies that say that the book does not cover the question."""
+        return self.filter(grounding=Message.Grounding.SILENT)
+
+    def weakly_supported(self) -> Self:
+        """Replies that cite the book, most of whose sentences it does not support."""
+        return self.filter(grounding=Message.Grounding.BOOK, support__lt=WEAK_SUPPORT)
+
+    def misquoting(self) -> Self:
+        """Replies with a quotation that what they cite does not have."""
+        return self.filter(misquotes__gt=0)
+
+    def citing(self, section_id: int) -> Self:
+        return self.exclude(sources=[]).filter(sources__contains=[{"section_id": section_id}])
+
     def between(self, since: datetime | None, until: datetime | None) -> Self:
         """Messages from `since` on and before `until`, found by their time-ordered ids."""
         found = self.filter(id__range=ids_around(since, until))
@@ -234,6 +253,15 @@ class Message(models.Model):
         UP = "up"
         DOWN = "down"
 
+    class Grounding(models.TextChoices):
+        """What an answer rests on; empty where no book was indexed."""
+
+        BOOK = "book", "cites the book"
+        PASSAGE = "passage", "the selected passage alone"
+        SILENT = "silent", "the book does not cover it"
+        UNCITED = "uncited", "cites nothing"
+        EXCERPTS = "excerpts", "excerpts in place of an answer"
+
     id = models.UUIDField(primary_key=True, default=time_ordered_id, editable=False)
     session = models.ForeignKey(
         ChatSession,
@@ -248,8 +276,16 @@ class Message(models.Model):
         max_length=8, choices=Status, default=Status.COMPLETE, db_default=Status.COMPLETE
     )
     error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
+    replaced = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Another question has taken its place: kept for staff, and not in the history.",
+    )
 
     # Of a question
+    door = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="Where it came in."
+    )
     selected_text = models.TextField(blank=True, default="", db_default="")
     page_url = models.CharField(max_length=2048, blank=True, default="", db_default="")
     idempotency_key = models.CharField(max_length=255, blank=True, default="", db_default="")
@@ -281,6 +317,39 @@ class Message(models.Model):
     latency_ms = models.PositiveIntegerField("duration (ms)", null=True, blank=True)
     first_token_ms = models.PositiveIntegerField("first token (ms)", null=True, blank=True)
     finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
+    edition = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The number of the book's edition that it rests on."
+    )
+    grounding = models.CharField(
+        max_length=8, choices=Grounding, blank=True, default="", db_default=""
+    )
+    sources = models.JSONField(
+        blank=True,
+        default=list,
+        db_default=Value([], models.JSONField()),
+        help_text="What it cites, by number (see `chat.turn.citations.Source`).",
+    )
+    nearest = models.JSONField(
+        blank=True,
+        default=list,
+        db_default=Value([], models.JSONField()),
+        help_text="Where the book is silent: the sections that come nearest.",
+    )
+    found = ArrayField(
+        models.BigIntegerField(),
+        blank=True,
+        default=list,
+        db_default=Value([], ArrayField(models.BigIntegerField())),
+        help_text="The ids of the sections that the model was given, best first.",
+    )
+    support = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="The share of its sentences that what it cites supports, from 0 to 1.",
+    )
+    misquotes = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Quotations that what it cites does not have."
+    )
     feedback = models.CharField(
         max_length=4, choices=Feedback, blank=True, default="", db_default=""
     )
@@ -325,6 +394,24 @@ class Message(models.Model):
             models.Index(
                 fields=["session"], condition=~Q(selected_text=""), name="chat_message_passage"
             ),
+            models.Index(
+                fields=["session"], condition=Q(grounding="silent"), name="chat_message_silent"
+            ),
+            models.Index(
+                fields=["session"],
+                condition=Q(grounding="book", support__lt=WEAK_SUPPORT),
+                name="chat_message_weak",
+            ),
+            models.Index(
+                fields=["session"], condition=Q(misquotes__gt=0), name="chat_message_misquoted"
+            ),
+            # For the answers that cite a section.
+            GinIndex(
+                fields=["sources"],
+                opclasses=["jsonb_path_ops"],
+                condition=~Q(sources=[]),
+                name="chat_message_sources",
+            ),
         ]
         permissions = [("correct_message", "Can correct replies")]
         constraints = [
@@ -338,6 +425,12 @@ class Message(models.Model):
             ),
             models.CheckConstraint(
                 name="chat_message_feedback_known", condition=Q(feedback__in=["", "up", "down"])
+            ),
+            models.CheckConstraint(
+                name="chat_message_grounding_known",
+                condition=Q(
+                    grounding__in=["", "book", "passage", "silent", "uncited", "excerpts"]
+                ),
             ),
             models.CheckConstraint(
                 name="chat_message_complete_not_empty",
