@@ -428,9 +428,7 @@ class Message(models.Model):
             ),
             models.CheckConstraint(
                 name="chat_message_grounding_known",
-                condition=Q(
-                    grounding__in=["", "book", "passage", "silent", "uncited", "excerpts"]
-                ),
+                condition=Q(grounding__in=["", "book", "passage", "silent", "uncited", "excerpts"]),
             ),
             models.CheckConstraint(
                 name="chat_message_complete_not_empty",

@@ -50,8 +50,8 @@ def text(name: str, default: str = "") -> str:
     return read(name, default, str)
 
 
-def switch(name: str) -> bool:
-    """A yes or no, off by default."""
+def switch(name: str, default: bool = False) -> bool:
+    """A yes or no."""
 
     def cast(raw: str) -> bool:
         if raw.lower() in TRUE:
@@ -60,7 +60,7 @@ def switch(name: str) -> bool:
             return False
         raise ValueError(f"{name} must be true or false.")
 
-    return read(name, False, cast)
+    return read(name, default, cast)
 
 
 def whole_number(name: str, default: int, at_least: int = 1, at_most: int = 10**9) -> int:

@@ -48,12 +48,15 @@ BOOK_SOURCE = text("BOOK_SOURCE")
 BOOK_URL = web_address("BOOK_URL")
 BOOK_QUESTIONS = whole_number("BOOK_QUESTIONS", 6, at_least=0, at_most=20)
 BOOK_LANGUAGES = language_tags("BOOK_LANGUAGES")
+BOOK_ANSWERS = one_of("BOOK_ANSWERS", "book", ("book", "beyond"))
+BOOK_EXCERPT_TOKENS = whole_number("BOOK_EXCERPT_TOKENS", 2500, at_least=100, at_most=100_000)
 CHAT_HISTORY_MESSAGES = whole_number("CHAT_HISTORY_MESSAGES", 10, at_least=0, at_most=1000)
 CHAT_MESSAGE_MAX_CHARS = whole_number("CHAT_MESSAGE_MAX_CHARS", 4000, at_most=1_000_000)
 CHAT_SELECTED_TEXT_MAX_CHARS = whole_number(
     "CHAT_SELECTED_TEXT_MAX_CHARS", 20_000, at_most=1_000_000
 )
 CHAT_RATE = rate("CHAT_RATE", "30/m")
+CHAT_EXCERPTS_INSTEAD_OF_ERRORS = switch("CHAT_EXCERPTS_INSTEAD_OF_ERRORS", True)
 CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0, at_most=10**15)
 
 # The model ----------------------------------------------------------------------------------

@@ -17,15 +17,18 @@ EXCHANGES = """
             SELECT content FROM chat_message AS asked
             WHERE asked.session_id = %(session)s AND asked.id = earlier.reply_to_id
         ) AS question,
-        CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer
+        CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer,
+        jsonb_path_query_array(earlier.sources, '$[*].section_id') AS cited
     FROM chat_message AS earlier
     WHERE earlier.session_id = %(session)s AND earlier.id < %(reply)s
         AND earlier.role = 'assistant' AND earlier.status IN ('complete', 'stopped')
-        AND earlier.content <> ''
+        AND earlier.content <> '' AND NOT earlier.replaced
     ORDER BY earlier.id DESC
     LIMIT %(exchanges)s
 """
-OLDEST_FIRST = f"SELECT question, answer FROM ({EXCHANGES}) AS earlier ORDER BY id"  # noqa: S608
+OLDEST_FIRST = (
+    f"SELECT question, answer, cited FROM ({EXCHANGES}) AS earlier ORDER BY id"  # noqa: S608
+)
 
 
 def values(session_id: UUID, reply_id: UUID) -> dict[str, Any]:
@@ -45,4 +48,10 @@ def exchanges_before(session_id: UUID, reply_id: UUID) -> Exchanges:
 
 
 def from_rows(rows: list[tuple[Any, ...]]) -> Exchanges:
-    return [(question, answer) for question, answer in rows if question is not None]
+    """Of rows that end with a question, its answer and the sections that this cites."""
+    return [row[-3:-1] for row in rows if row[-3] is not None]
+
+
+def cited(rows: list[tuple[Any, ...]]) -> list[int]:
+    """The sections that the answers cite, of the same rows."""
+    return [section_id for row in rows for section_id in row[-1] or ()]

@@ -35,6 +35,8 @@ RETURNING asked
 IN_BUDGET = """
     coalesce((SELECT tokens FROM chat_daily_tokens WHERE day = %(day)s), 0) < %(budget)s
 """
+# Whose excerpts are the answer where the budget is used up.
+HAS_BOOK = "EXISTS (SELECT FROM book_edition WHERE is_current)"
 SECONDS_LEFT = """
 SELECT %(period)s - extract(epoch FROM now() - began_at)::float8
 FROM chat_rate_window WHERE client = %(client)s AND asked >= %(most)s
@@ -74,15 +76,18 @@ def admission(
     """
     where = dict(conditions or {})
     if settings.CHAT_DAILY_TOKEN_BUDGET:
-        where[IN_BUDGET] = {
-            "day": now.astimezone(UTC).date(),
-            "budget": settings.CHAT_DAILY_TOKEN_BUDGET,
-        }
+        instead = settings.CHAT_EXCERPTS_INSTEAD_OF_ERRORS
+        where[f"({IN_BUDGET} OR {HAS_BOOK})" if instead else IN_BUDGET] = budget_values(now)
     values = {name: value for each in where.values() for name, value in each.items()}
     clause = f"WHERE {' AND '.join(where)}" if where else ""
     window = _window(client, "ask")
     sql = COUNT.format(where=clause) if window else f"SELECT {clause}"
     return Statement(sql, values | window)
+
+
+def budget_values(now: datetime) -> dict[str, Any]:
+    """What `IN_BUDGET` is run with."""
+    return {"day": now.astimezone(UTC).date(), "budget": settings.CHAT_DAILY_TOKEN_BUDGET}
 
 
 def _window(client: str | None, call: str) -> dict[str, Any]:
@@ -117,14 +122,18 @@ def _refusal(client: str | None, now: datetime) -> ChatError:
     """Why a question was not admitted, and how long that lasts."""
     if (window := _window(client, "ask")) and (seconds := _seconds_left(window)) is not None:
         return RateLimited(retry_after=_whole(seconds))
-    today = now.astimezone(UTC)
-    budget = settings.CHAT_DAILY_TOKEN_BUDGET
-    if not (budget and DailyTokens.objects.filter(day=today.date(), tokens__gte=budget).exists()):
+    if is_in_budget(now):
         return RateLimited(retry_after=1)  # the window has ended since
+    today = now.astimezone(UTC)
     tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
     seconds = (tomorrow - today).total_seconds()
     _remember(_budget_key(now), seconds)
     return BudgetExhausted(retry_after=_whole(seconds))
+
+
+def is_in_budget(now: datetime) -> bool:
+    budget, day = settings.CHAT_DAILY_TOKEN_BUDGET, now.astimezone(UTC).date()
+    return not (budget and DailyTokens.objects.filter(day=day, tokens__gte=budget).exists())
 
 
 def _budget_key(now: datetime) -> str:

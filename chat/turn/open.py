@@ -8,7 +8,7 @@ the work was done.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -19,7 +19,8 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from chat.database import LOST, Statement, check_not_abandoned, in_thread, retry, run_statement
+from book.models import Edition
+from chat.database import LOST, Row, Statement, check_not_abandoned, in_thread, retry, run_statement
 from chat.errors import BudgetExhausted, ChatError, RateLimited
 from chat.models import ChatSession, Message
 from chat.turn import history, idempotency, limits
@@ -57,9 +58,12 @@ reply AS (
     FROM question
     RETURNING id
 )
-SELECT earlier.question, earlier.answer FROM reply {history}
+SELECT {has_book}, {in_budget}, earlier.question, earlier.answer, earlier.cited
+FROM reply {history}
 """
-NO_HISTORY = "LEFT JOIN (SELECT NULL AS question, NULL AS answer) AS earlier ON false"
+NO_HISTORY = """
+LEFT JOIN (SELECT NULL AS question, NULL AS answer, NULL AS cited) AS earlier ON false
+"""
 WITH_HISTORY = f"LEFT JOIN LATERAL ({history.EXCHANGES}) AS earlier ON true ORDER BY earlier.id"
 
 
@@ -72,6 +76,9 @@ class Opened:
     session_id: UUID
     reply_id: UUID
     exchanges: Exchanges
+    cited: list[int] = field(default_factory=list)  # sections, by the answers among these
+    has_book: bool = False
+    in_budget: bool = True
     finished: Message | None = None
 
 
@@ -98,7 +105,7 @@ async def open_turn(turn: Turn) -> Opened:
         pass
     else:
         if rows:
-            return Opened(turn.session_id, turn.reply_id, history.from_rows(rows))
+            return _from_rows(turn, rows)
     left = max(deadline - loop.time(), 0.1)
     if not question.idempotency_key:
         return await in_thread(lambda: open_with_checks(turn), left)
@@ -115,7 +122,7 @@ async def _open_refused(turn: Turn, refusal: ChatError) -> Opened:
 
 # The usual case -----------------------------------------------------------------------------
 def opening(turn: Turn, now: datetime) -> Statement:
-    """Stores a question and its pending reply; its rows are the history (`history.from_rows`).
+    """Stores a question and its pending reply; `_from_rows` reads its rows.
 
     No rows at all, and nothing stored: the limits refuse it, or its key was seen before. The same
     key at this very moment is an IntegrityError.
@@ -141,9 +148,24 @@ def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
         "fingerprint": idempotency.fingerprint(question),
     }
     has_history = question.session_id is not None and not question.selected_text
-    sql = OPEN.format(admitted=admission.sql, history=WITH_HISTORY if has_history else NO_HISTORY)
-    return Statement(
-        sql, history.values(turn.session_id, turn.reply_id) | {**admission.values} | values
+    budget = limits.budget_values(now) if settings.CHAT_DAILY_TOKEN_BUDGET else {}
+    sql = OPEN.format(
+        admitted=admission.sql,
+        has_book=limits.HAS_BOOK,
+        in_budget=limits.IN_BUDGET if budget else "true",
+        history=WITH_HISTORY if has_history else NO_HISTORY,
+    )
+    of_history = history.values(turn.session_id, turn.reply_id)
+    return Statement(sql, of_history | budget | {**admission.values} | values)
+
+
+def _from_rows(turn: Turn, rows: list[Row]) -> Opened:
+    return Opened(
+        turn.session_id,
+        turn.reply_id,
+        history.from_rows(rows),
+        history.cited(rows),
+        *rows[0][:2],
     )
 
 
@@ -202,8 +224,7 @@ def _begin(turn: Turn) -> Opened:
     idempotency.release_expired_key(turn.session_id, turn.question.idempotency_key)
     with connection.cursor() as cursor:
         cursor.execute(*_opening(turn, timezone.now(), ADMITTED))
-        exchanges = history.from_rows(cursor.fetchall())
-    return Opened(turn.session_id, turn.reply_id, exchanges)
+        return _from_rows(turn, cursor.fetchall())
 
 
 def _begin_again(turn: Turn, failed: Message) -> Opened:
@@ -227,7 +248,13 @@ def _reopened(turn: Turn, reply: Message) -> Opened:
     exchanges: Exchanges = []
     if question.session_id is not None and not question.selected_text:
         exchanges = history.exchanges_before(reply.session_id, reply.id)
-    return Opened(reply.session_id, reply.id, exchanges)
+    return Opened(
+        reply.session_id,
+        reply.id,
+        exchanges,
+        has_book=Edition.objects.current().exists(),
+        in_budget=limits.is_in_budget(timezone.now()),
+    )
 
 
 # A commit that came too late ----------------------------------------------------------------
