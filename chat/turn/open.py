@@ -41,11 +41,11 @@ session AS (
 question AS (
     INSERT INTO chat_message (
         session_id, id, role, content, created_at,
-        selected_text, page_url, idempotency_key, fingerprint
+        selected_text, page_url, idempotency_key, fingerprint, door
     )
     SELECT
         id, %(question)s, 'user', %(content)s, %(now)s,
-        %(selected_text)s, %(page_url)s, %(key)s, %(fingerprint)s
+        %(selected_text)s, %(page_url)s, %(key)s, %(fingerprint)s, %(door)s
     FROM session
     RETURNING session_id, id
 ),
@@ -146,6 +146,7 @@ def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
         "page_url": question.page_url or "",
         "key": question.idempotency_key,
         "fingerprint": idempotency.fingerprint(question),
+        "door": question.door,
     }
     has_history = question.session_id is not None and not question.selected_text
     budget = limits.budget_values(now) if settings.CHAT_DAILY_TOKEN_BUDGET else {}

@@ -21,7 +21,8 @@ class Question:
     """What a reader asks. Without a session id a new session begins.
 
     `client` is whose rate this counts for (None: nobody's). `idempotency_key` is the client's own
-    name for this question: however often it is sent, it is asked once.
+    name for this question: however often it is sent, it is asked once. `door` is the API it came
+    in by; empty for our own.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Question:
     page_url: str | None = None
     client: str | None = None
     idempotency_key: str = ""
+    door: str = ""
 
 
 @dataclass(frozen=True, slots=True)
