@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import batched
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag
+from urllib.parse import urlsplit
 
 from book.models import address, written_path
 from book.words import likeness, searchable, words_of
@@ -154,15 +154,22 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = %(page_url)s THEN %(bonus)s::float8 ELSE 0 END
+        + CASE WHEN page_url = ANY(%(page_urls)s) THEN %(bonus)s::float8 ELSE 0 END
         + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
 SELECT edition.number, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
-    language, text, sketch, total, words, words_place, texts, texts_place,
-    questions, questions_place
-FROM edition LEFT JOIN hits ON true ORDER BY total DESC, hits.id
+    hits.language, text, sketch, total, words, words_place, texts, texts_place,
+    questions, questions_place, found_on.position, reader_on.position, reader_on.title
+FROM edition
+LEFT JOIN hits ON true
+LEFT JOIN book_page AS found_on ON found_on.edition_id = edition.id AND found_on.url = page_url
+LEFT JOIN LATERAL (
+    SELECT position, title FROM book_page
+    WHERE edition_id = edition.id AND url = ANY(%(page_urls)s) LIMIT 1
+) AS reader_on ON true
+ORDER BY total DESC, hits.id
 """
 
 
@@ -202,6 +209,7 @@ class Hit:
     by_words: Rank | None
     by_texts: Rank | None  # the score is the cosine
     by_questions: Rank | None
+    page_position: int  # in the book
 
     @property
     def page_title(self) -> str:
@@ -230,20 +238,29 @@ class Found:
     edition: int
     hits: list[Hit]
     sureness: float | None
+    reader_page: "ReaderPage | None" = None
+
+
+class ReaderPage(NamedTuple):
+    """The page of the book that the reader is on: its place in the book, and its title."""
+
+    position: int
+    title: str
 
 
 def text_to_embed(question: str, before: str = "") -> str:
     """The question, together with the one before it if it may refer to that: "and how fast?"."""
-    return f"{before}\n{question}" if before and _may_refer(question) else question
+    return f"{before}\n{question}" if before and may_refer(question) else question
 
 
-def _may_refer(question: str) -> bool:
+def may_refer(question: str) -> bool:
+    """Whether a question is so short that it may refer to the one before it."""
     return len(words_of(question)) <= FOLLOW_UP_WORDS
 
 
 def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     """SQL with named placeholders, and their values; `read_rows` reads its rows."""
-    before = query.before if _may_refer(query.question) else ""
+    before = query.before if may_refer(query.question) else ""
     values: dict[str, Any] = {
         "words": searchable(query.question),
         "words_before": searchable(before),
@@ -251,7 +268,7 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "words_weight": WORDS_WEIGHT,
         "texts_weight": TEXTS_WEIGHT,
         "questions_weight": QUESTIONS_WEIGHT,
-        "page_url": urldefrag(query.page_url).url,
+        "page_urls": page_urls(query.page_url),
         "cited": list(query.cited),
         "bonus": NEARNESS_BONUS,
         "limit": min(limit, MAX_HITS) * 2,  # near-duplicates are yet to be left out
@@ -259,6 +276,13 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     if query.vector is not None:
         values["vector"] = written_vector(query.vector)
     return _sql(query.embedding_model, len(query.vector or ())), values
+
+
+def page_urls(url: str) -> list[str]:
+    """How a page's address may be written: servers give one page at several."""
+    bare = urlsplit(url)._replace(query="", fragment="").geturl()
+    stem = bare.removesuffix("index.html").removesuffix("/").removesuffix(".html")
+    return [f"{stem}{end}" for end in ("", "/", ".html", "/index.html")] if stem else []
 
 
 def written_vector(vector: Iterable[float]) -> str:
@@ -302,13 +326,17 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
         if not any(likeness(sketch, other) >= NEAR_DUPLICATE for other in sketches):
             hits.append(_hit(row))
             sketches.append(sketch)
-    return Found(edition, hits, _sureness(rows, has_questions))
+    position, title = rows[0][18:20]
+    reader_page = None if position is None else ReaderPage(position, title)
+    return Found(edition, hits, _sureness(rows, has_questions), reader_page)
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
-    ranks = (None if score is None else Rank(score, place) for score, place in batched(row[11:], 2))
+    ranks = (
+        None if score is None else Rank(score, place) for score, place in batched(row[11:17], 2)
+    )
     of_section, score = row[2:9], round(min(row[10] / BEST_SCORE, 1), 4)
-    return Hit(*(*of_section, score, *ranks))
+    return Hit(*(*of_section, score, *ranks, row[17]))
 
 
 def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:

@@ -1,0 +1,50 @@
+"""Stand-in."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+def hand_out(number: int) -> list[str]:
+    letters, digits = "ghjkmnpqrstvwxz", "23456789"
+    return ["".join(secrets.choice(x) for x in (letters, digits, letters, digits, letters)) for _ in range(number)]
+
+
+class Cited(NamedTuple):
+    mark: str
+    sentence: str
+
+
+class Parser:
+    def __init__(self, marks: Sequence[str], silent: str, links: Any) -> None:
+        self.marks, self.silent, self.is_silent = list(marks), silent, False
+        self.cited: list[Cited] = []
+        self.text = ""
+
+    def feed(self, delta: str) -> str:
+        self.text += delta
+        return ""
+
+    def finish(self) -> str:
+        def sub(m: "re.Match[str]") -> str:
+            mark = m[1]
+            if mark == self.silent:
+                self.is_silent = True
+                return ""
+            if mark not in self.marks:
+                return ""
+            names = [c.mark for c in self.cited]
+            if mark not in names:
+                self.cited.append(Cited(mark, self.text[: m.start()]))
+            return f"[{[c.mark for c in self.cited].index(mark) + 1}]"
+
+        return re.sub(r"\[([a-z]\d[a-z]\d[a-z])\]", sub, self.text).strip()
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r" ?\[\d+\]", "", text)
+
+
+def cited_sentences(text: str) -> list[tuple[str, list[int]]]:
+    return [(s, [int(n) for n in re.findall(r"\[(\d+)\]", s)]) for s in re.split(r"(?<=\.) ", text)]
