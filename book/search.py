@@ -5,7 +5,7 @@ embeddings of texts, and by those of questions. They are fused by rank (reciproc
 what was measured is in docs/performance.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import batched
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from book.models import address, written_path
-from book.words import likeness, searchable, words_of
+from book.words import are_alike, searchable, words_of
 
 RRF_K = 10
 # By words, by texts, by questions. Without questions the texts' embeddings count twice.
@@ -31,6 +31,7 @@ MAX_POSTINGS = 1_000  # read for each word of a question: those in which it weig
 MAX_CANDIDATES = 300  # chunks that the words find
 MAX_NEIGHBOURS = 200  # texts, and questions, that are nearest
 NEAR_DUPLICATE = 0.8
+NEAR_DUPLICATES = 5  # so many more are read, since some may be left out
 MAX_HITS = 50
 # How many neighbours HNSW keeps in view: .95 of the exact ones are found at 100,000 chunks.
 HNSW_EF_SEARCH = 200
@@ -173,18 +174,25 @@ ORDER BY total DESC, hits.id
 """
 
 
+class Vector(NamedTuple):
+    """A question's embedding: as `written_vector` writes it, its length, and by which model."""
+
+    written: str
+    dimension: int
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked, and where. `vector` is that of `text_to_embed`, by the named embedding model;
-    without one the words alone are searched.
+    """What is asked, and where. `vector` is that of `text_to_embed`; without one the words alone
+    are searched.
     """
 
     question: str
     before: str = ""  # the question before it, in the same conversation
     page_url: str = ""  # where the reader is
     cited: Sequence[int] = ()  # sections that the last answers cited
-    vector: Sequence[float] | None = None
-    embedding_model: str = ""
+    vector: Vector | None = None
 
 
 class Rank(NamedTuple):
@@ -248,8 +256,9 @@ class ReaderPage(NamedTuple):
     title: str
 
 
-def text_to_embed(question: str, before: str = "") -> str:
+def text_to_embed(query: Query) -> str:
     """The question, together with the one before it if it may refer to that: "and how fast?"."""
+    question, before = query.question, query.before
     return f"{before}\n{question}" if before and may_refer(question) else question
 
 
@@ -271,11 +280,12 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "page_urls": page_urls(query.page_url),
         "cited": list(query.cited),
         "bonus": NEARNESS_BONUS,
-        "limit": min(limit, MAX_HITS) * 2,  # near-duplicates are yet to be left out
+        "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
     }
-    if query.vector is not None:
-        values["vector"] = written_vector(query.vector)
-    return _sql(query.embedding_model, len(query.vector or ())), values
+    if query.vector is None:
+        return _sql("", 0), values
+    written, dimension, model = query.vector
+    return _sql(model, dimension), values | {"vector": written}
 
 
 def page_urls(url: str) -> list[str]:
@@ -318,12 +328,12 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
         return None
     edition, has_questions = rows[0][:2]
     hits: list[Hit] = []
-    sketches: list[list[int]] = []
+    sketches: list[Set[int]] = []
     for row in rows:
         if row[2] is None or len(hits) == limit:
             break
-        sketch = row[9]
-        if not any(likeness(sketch, other) >= NEAR_DUPLICATE for other in sketches):
+        sketch = frozenset(row[9])
+        if not any(are_alike(sketch, other, NEAR_DUPLICATE) for other in sketches):
             hits.append(_hit(row))
             sketches.append(sketch)
     position, title = rows[0][18:20]

@@ -92,9 +92,10 @@ def book_prompt(
         find,
         f"{kind}_question.txt",
         fence=_fence(texts),
-        excerpts=[
-            _excerpt(*each, page) for each in zip(excerpts.sections, excerpts.marks, strict=True)
-        ],
+        excerpts="\n\n".join(
+            _excerpt(hit, "" if is_demonstration() else mark, page)
+            for hit, mark in zip(excerpts.sections, excerpts.marks, strict=True)
+        ),
         silent_mark=excerpts.silent_mark,
         page=page.title if page else "",
         question=question,
@@ -103,13 +104,12 @@ def book_prompt(
     return [_message("system", persona), *history, _message("user", asked)]
 
 
-def _excerpt(hit: Hit, mark: str, page: ReaderPage | None) -> dict[str, Any]:
-    return {
-        "mark": mark,
-        "path": BETWEEN_HEADINGS.join(hit.heading_path),
-        "text": hit.text,
-        "is_later": page is not None and hit.page_position > page.position,
-    }
+def _excerpt(hit: Hit, mark: str, page: ReaderPage | None) -> str:
+    """Written here and not by the template, which takes several times as long for ten of them."""
+    is_later = page is not None and hit.page_position > page.position
+    head = BETWEEN_HEADINGS.join(hit.heading_path)
+    later = " (later in the book than the reader is)" if is_later else ""
+    return f"{f'[{mark}] ' if mark else ''}{head}{later}\n{hit.text}"
 
 
 def passage_prompt(

@@ -3,12 +3,20 @@
 import re
 import secrets
 from collections.abc import Sequence
+from itertools import batched
 from typing import Any, NamedTuple
 
 
 def hand_out(number: int) -> list[str]:
     letters, digits = "ghjkmnpqrstvwxz", "23456789"
-    return ["".join(secrets.choice(x) for x in (letters, digits, letters, digits, letters)) for _ in range(number)]
+    found: dict[str, None] = {}
+    while len(found) < number:
+        for piece in batched(secrets.token_bytes(5 * number), 5):
+            a, b, c, d, e = piece
+            found[
+                f"{letters[a % 15]}{digits[b % 8]}{letters[c % 15]}{digits[d % 8]}{letters[e % 15]}"
+            ] = None
+    return [*found][:number]
 
 
 class Cited(NamedTuple):

@@ -65,7 +65,7 @@ class Retrieval:
         query = replace(self._query, before=before, cited=opened.cited)
         if self._embedding:
             embedded = await self._embedding
-            query = replace(query, vector=embedded.vector, embedding_model=embedded.embedding_model)
+            query = replace(query, vector=embedded.vector)
         else:
             query = await with_vector(query)
         rows = await _rows(Statement(*search.statement(query, SECTIONS)))
