@@ -7,12 +7,14 @@ from typing import NamedTuple
 QUOTE = 0  # a container; any other one is a list item, as the width of what stands before its text
 
 MARKER = re.compile(r"([-*+]|(\d{1,9})[.)])(?=[ \t\n]|\Z)")
-FENCE = re.compile(r"(`{3,})[^`\n]*(?=\n|\Z)|(~{3,})")
+FENCE = re.compile(r"(`{3,})[^`\n]*(?=\n|\Z)|(~{3,})[^\n]*")
 NEW_BLOCK = re.compile(r"#{1,6}(?=[ \t\n]|\Z)|\|")
+# Under a heading, or between paragraphs.
+RULE = re.compile(r"(?:(?:-[ \t]*)+|=+[ \t]*|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})(?=\n|\Z)")
 # The beginning of a line that does not yet show what the line is.
 UNDECIDED = re.compile(
     r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t>]+)*"
-    r"(?:[-*+]|\d{1,9}[.)]?|`{1,2}|`{3,}[^`\n]{0,200}|~+|#{1,6})?"
+    r"(?:\+|(?:[-*_=][ \t]*)+|\d{1,9}[.)]?|`{1,2}|`{3,}[^`\n]*|~{1,2}|~{3,}[^\n]*|#{1,6})?"
 )
 MOST_UNDECIDED = 300
 
@@ -24,10 +26,19 @@ class Kind(Enum):
     FENCE = auto()  # opens or closes a code block
 
 
+class Ending(Enum):
+    """What ends the inline code and the formulas that begin on a line."""
+
+    LINE = auto()  # of headings and rows of tables
+    QUOTE = auto()
+    PARAGRAPH = auto()
+
+
 class Line(NamedTuple):
     kind: Kind
     prefix: int  # characters before its text or code: marks of lists and quotes, indentation
     is_new: bool  # not the continuation of a paragraph
+    ending: Ending = Ending.PARAGRAPH
 
 
 class Blocks:
@@ -107,25 +118,31 @@ class Blocks:
         if indent > 3 and not goes_on:
             self._containers, self._in_paragraph = containers, False
             return Line(Kind.CODE, at, is_new=True)
-        is_new = not goes_on or bool(NEW_BLOCK.match(line, text))
+        is_alone = bool(NEW_BLOCK.match(line, text))
+        is_new = is_alone or not goes_on
         if is_new:
             self._containers = containers
-        self._in_paragraph = line[text] != "#" or not is_new
-        return Line(Kind.TEXT, text, is_new)
+        ends = RULE.match(line, text) or (is_alone and line[text] == "#")
+        self._in_paragraph = not ends
+        ending = Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
+        return Line(Kind.TEXT, text, is_new, Ending.LINE if is_alone else ending)
+
+
+def _column(line: str, at: int) -> int:
+    return len(line[:at].expandtabs(4))
 
 
 def _indentation(line: str, at: int) -> tuple[int, int]:
     """Where the text after it begins, and its width in columns."""
-    columns = 0
-    while at < len(line) and line[at] in " \t":
-        columns += 4 if line[at] == "\t" else 1
-        at += 1
-    return at, columns
+    text = at
+    while line[text : text + 1] in {" ", "\t"}:
+        text += 1
+    return text, _column(line, text) - _column(line, at)
 
 
 def _after_columns(line: str, at: int, columns: int) -> int:
-    while columns > 0 and at < len(line) and line[at] in " \t":
-        columns -= 4 if line[at] == "\t" else 1
+    end = _column(line, at) + columns
+    while line[at : at + 1] in {" ", "\t"} and _column(line, at) < end:
         at += 1
     return at
 

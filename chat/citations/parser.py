@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from chat.citations import blocks, marks
-from chat.citations.blocks import Blocks, Kind
+from chat.citations.blocks import Blocks, Ending, Kind
 from chat.citations.links import AllowedLinks, trimmed
 from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
 from chat.citations.sentences import last_sentence
 from chat.citations.writer import Writer
 
+# Where a line begins with a fence only because something was removed before it: of no width.
+NO_FENCE = "\u200b"
 LOOK_AHEAD = 2000
 LONGEST_TEXT = 1000  # of a link
 LONGEST_TITLE = 300
@@ -25,12 +27,12 @@ CONTEXT = 6  # characters before a place that patterns look at
 SCHEME = r"(?:https?://|ftp://|www\.)"
 # The other slashes and dots are of addresses in the middle of a word: some renderers link those.
 SPECIAL = re.compile(
-    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
-    r"|(?<=tp:)/|(?<=tps:)/|(?<=www)\.",
+    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
+    r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
     re.IGNORECASE,
 )
 PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
-TAIL = re.compile(rf"(?:!|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
+TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
 
 _LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
 _PARTIAL_LIST = rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
@@ -58,9 +60,7 @@ CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text.
 CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
 
-END_OF_PARAGRAPH = re.compile(
-    r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\|))"
-)
+_ENDS_PARAGRAPH = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
 BRACKET = re.compile(r"\\.|[\[\]\n]")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")  # noqa: RUF001
@@ -109,20 +109,23 @@ class Parser:
         self._span_closes = False  # whether that is certain
         self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
         self._math = ""
+        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
         self._is_bare = True  # nothing but containers on this line so far
+        self._has_only_numbers = True  # or nothing
+        self._begins_anew = False  # after something that was removed from its beginning
         self._open_brackets = 0  # on this line
         self._anchors = 0
         self._handlers: dict[str, Callable[[re.Match[str]], None]] = {
             "\n": self._newline, "\\": self._escape, "`": self._backticks, "$": self._dollar,
             "[": self._bracket, "]": self._closing_bracket, "!": self._image,
             "【": self._wide, "［": self._wide, "(": self._parenthesis, "（": self._parenthesis,
-            "<": self._tag, "*": self._emphasis, "/": self._broken_address,
+            "<": self._tag, "*": self._emphasis, "~": self._tildes, "/": self._broken_address,
             ".": self._broken_address,
         }  # fmt: skip
 
     def feed(self, delta: str) -> str:
         """The reader's text that is now certain."""
-        self._buffer += delta
+        self._buffer += delta.replace("\r", "")  # some renderers end a line at each
         try:
             while self._at < len(self._buffer):
                 self._step()
@@ -166,8 +169,9 @@ class Parser:
     def _closes(self, run: re.Pattern[str]) -> bool:
         """Whether, in this paragraph, something comes that closes what is open."""
         limit = self._at + LOOK_AHEAD
+        paragraph_end = _ENDS[self._ending]
         closing = run.search(self._buffer, self._at, limit)
-        end = END_OF_PARAGRAPH.search(self._buffer, self._at, limit)
+        end = paragraph_end.search(self._buffer, self._at, limit)
         if closing and not (end and end.start() < closing.start()):
             if closing.end() < limit:
                 self._peek(closing.end())
@@ -185,10 +189,14 @@ class Parser:
         if is_open and blocks.UNDECIDED.fullmatch(known):
             raise _NeedMore
         line = self._blocks.read(known)
-        if line.is_new:
-            self._span, self._math = "", ""
+        self._ending = line.ending
+        if line.kind is not Kind.TEXT:
             self._strays.clear()
-        self._is_bare, self._open_brackets = True, 0
+        if line.is_new:
+            self._strays |= {len(self._span)}
+            self._span, self._math = "", ""
+        self._is_bare, self._has_only_numbers = True, True
+        self._begins_anew, self._open_brackets = False, 0
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._step = self._code_line
             return
@@ -223,12 +231,14 @@ class Parser:
             self._code_stop(stop)
 
     def _code_stop(self, stop: re.Match[str]) -> None:
-        if stop[0][0] == "`":
-            self._peek(stop.end())
+        self._peek(stop.end())
+        if stop[0] == self._span:
             self._out.code(stop[0])
             self._at = stop.end()
-            if stop[0] == self._span:
-                self._span, self._step = "", self._prose
+            self._span, self._step = "", self._prose
+        elif self._span_closes:
+            self._out.code(stop[0])
+            self._at = stop.end()
         elif self._closes(_run(self._span)):
             self._span_closes = True
         else:
@@ -243,7 +253,11 @@ class Parser:
         for match in MARKS_IN_CODE.finditer(self._buffer, self._at, end):
             if all(map(self._is_mark, re.findall(MARK, match[0]))):
                 self._out.code(self._buffer[self._at : match.start()])
+                self._at = match.start()
+                self._peek(match.end())
                 self._at = match.end()
+                if self._span and self._out.last == "`" and self._buffer[self._at : self._at + 1] == "`":
+                    self._out.code(" ")
                 self.is_silent |= self._silent in match[0].lower()
         self._out.code(self._buffer[self._at : end])
         self._at = end
@@ -257,6 +271,8 @@ class Parser:
             return
         end = self._taken(CODE_STOP, self._at)
         self._span, self._span_closes = self._buffer[self._at : end], False
+        if self._begins_anew and len(self._span) > 2:
+            self._write(NO_FENCE, self._at)
         self._write(self._span, end)
         self._step = self._code_span
 
@@ -280,10 +296,18 @@ class Parser:
             raise _NeedMore
 
     def _write(self, text: str, end: int) -> None:
+        if text[:1] == ":" and self._is_after_label():
+            text = text[1:]
         if text:
             self._out.text(text)
+            self._has_only_numbers = self._has_only_numbers and text.isspace()
             self._is_bare = self._is_bare and text.isspace()
+            self._begins_anew = self._begins_anew and self._is_bare
         self._at = end
+
+    def _is_after_label(self) -> bool:
+        """Whether a colon would make a definition of a number, or follows on one removed."""
+        return self._begins_anew or (self._has_only_numbers and self._out.last == "]")
 
     def _put_back(self, text: str, end: int) -> None:
         """Read this in place of what stands there until `end`."""
@@ -299,6 +323,9 @@ class Parser:
         is_pair = following.isascii() and following.isprintable() and not following.isalnum()
         end = self._at + (2 if is_pair and following != " " else 1)
         self._write(self._buffer[self._at : end], end)
+
+    def _tildes(self, tildes: re.Match[str]) -> None:
+        self._write(NO_FENCE * self._begins_anew + tildes[0], tildes.end())
 
     def _dollar(self, _: re.Match[str]) -> None:
         run = "$$" if self._peek(self._at + 1) == "$" else "$"
@@ -318,7 +345,7 @@ class Parser:
             self._write(word[0], word.end())
 
     def _broken_address(self, special: re.Match[str]) -> None:
-        self._write("\\" + special[0], special.end())
+        self._write(f"{special[0][:-1]}\\{special[0][-1]}", special.end())
 
     # Marks ----------------------------------------------------------------------------------
     def _is_mark(self, word: str) -> bool:
@@ -330,15 +357,13 @@ class Parser:
         )
 
     def _cite(self, written: Iterable[str], end: int) -> None:
-        """Numbers in place of marks. Without the colon of a definition."""
-        if self._is_bare and self._peek(end) == ":":
-            end += 1
-        self._at = end
-        self._out.remove()
+        """Numbers in place of marks."""
+        self._leave_out(end)
         for mark in map(str.lower, written):
             self.is_silent |= mark == self._silent
             if mark in self._handed_out and mark != self._silent:
                 self._out.number(self._number(mark))
+                self._is_bare = self._begins_anew = False
 
     def _number(self, mark: str) -> int:
         if mark not in self._numbers:
@@ -390,7 +415,9 @@ class Parser:
         return any(mark.lower() in self._handed_out for mark in written)
 
     def _is_math(self) -> bool:
-        return bool(self._math) and self._closes(_MATH_END[self._math])
+        if self._math and not self._closes(_MATH_END[self._math]):
+            self._math = ""
+        return bool(self._math)
 
     # Brackets and links -----------------------------------------------------------------------
     def _image(self, _: re.Match[str]) -> None:
@@ -400,7 +427,7 @@ class Parser:
             self._write("!", self._at + 1)
             return
         address, end = destination
-        if self._links.allows(address):
+        if self._is_kept(address, end):
             self._keep(end)
         else:
             self._put_back(self._buffer[self._at + 2 : close], end)
@@ -441,27 +468,32 @@ class Parser:
         self._write("]\\" if is_stray else "]", self._at + 1)
 
     def _number_of_its_own(self, link: tuple[str, int] | None, end: int) -> None:
-        if link and self._links.allows(link[0]):
+        if link and self._is_kept(*link):
             self._keep(link[1])
         else:
             self._cite((), link[1] if link else end)
 
     def _link(self, content: str, address: str, end: int) -> None:
         is_plain = not re.search(r"[\[\]<`]|://|www\.", content)
-        if not is_plain or not self._links.allows(address):
+        tail = self._buffer[self._at + len(content) + 2 : end]
+        if not is_plain or re.search(MARK, tail, re.IGNORECASE) or not self._links.allows(address):
             self._put_back(content, end)
             return
         written = [word for word in re.findall(MARK, content) if self._is_mark(word)]
         if written:
             text = re.sub(rf"\s*{MARK}", lambda word: self._unmarked(word[0]), content).strip()
-            self._buffer = f"{self._buffer[:self._at]}[{text}]" + self._buffer[
-                self._at + len(content) + 2 : end
-            ] + f"[{' '.join(written)}]" + self._buffer[end:]
+            link = f"[{text}]{tail}[{' '.join(written)}]"
+            self._buffer = self._buffer[: self._at] + link + self._buffer[end:]
         else:
             self._keep(end)
 
     def _unmarked(self, word: str) -> str:
         return "" if self._is_mark(word.strip()) else word
+
+    def _is_kept(self, address: str, end: int) -> bool:
+        """Whether the link from here to `end` stays as it is."""
+        has_mark = re.search(MARK, self._buffer[self._at : end], re.IGNORECASE)
+        return not has_mark and self._links.allows(address)
 
     def _keep(self, end: int) -> None:
         self._write(self._buffer[self._at : end], end)
@@ -470,7 +502,8 @@ class Parser:
         """Of a link, for the whole text."""
         begin = self._taken(_BLANKS, at)
         end = self._taken(_NO_SPACE, begin)
-        if self._links.allows(self._buffer[begin:end].strip("<>")):
+        is_all = self._peek(self._taken(_BLANKS, end)) in {"\n", ""}
+        if is_all and self._is_kept(self._buffer[begin:end], end):
             self._keep(end)
         else:
             self._put_back(f"{label}:", at)
@@ -509,7 +542,7 @@ class Parser:
         limit = begin + LOOK_AHEAD
         for edge in DESTINATION.finditer(self._buffer, begin, limit):
             depth += {"(": 1, ")": -1}.get(edge[0], 0)
-            if depth < 0 or edge[0].isspace() or edge[0] == "<":
+            if not 0 <= depth <= DEEPEST or edge[0].isspace() or edge[0] == "<":
                 return edge.start()
         if len(self._buffer) < limit and not self._is_final:
             raise _NeedMore
@@ -525,7 +558,9 @@ class Parser:
     # Addresses and HTML ---------------------------------------------------------------------
     def _address(self, special: re.Match[str]) -> None:
         end = self._taken(ADDRESS, special.start())
-        address = trimmed(self._buffer[self._at : end])
+        mark = re.compile(MARK).search(self._buffer, self._at, end)
+        end = mark.start() if mark else end
+        address = trimmed(self._buffer[self._at : end].rstrip("(^"))
         end = self._at + len(address)
         if len(address) <= len(special[0]):
             self._broken_address(special)
@@ -540,8 +575,9 @@ class Parser:
         ticks = "`"
         while len(ticks) in self._strays:
             ticks += "`"
-        apart = " " if self._out.last in {"\\", "`"} else ""
-        self._write(f"{apart}{ticks}{address}{ticks}", end)
+        before = " " if self._out.last in {"\\", "`"} else ""
+        after = " " if self._peek(end) == "`" else ""
+        self._write(f"{before}{ticks}{address}{ticks}{after}", end)
 
     def _tag(self, _: re.Match[str]) -> None:
         begin = self._at + 1
@@ -561,15 +597,15 @@ class Parser:
         elif read and read[1].lower() in INLINE_TAGS and read[2].strip() in {"", "/"}:
             self._html(f"<{tag}>", close + 1)
         elif read and read[1].lower() in BLOCK_TAGS:
-            self._at = close + 1
+            self._leave_out(close + 1)
         else:
             self._write("&lt;", begin)
 
     def _autolink(self, address: str, end: int) -> None:
-        if self._links.allows(address):
+        if self._is_kept(address, end):
             self._keep(end)
         else:
-            self._as_code(address.replace("`", "%60"), end)
+            self._put_back(f" {address} ", end)
 
     def _html_link(self, name: str, tag: str, end: int) -> None:
         address = _attribute(tag, "href" if name == "a" else "src")
@@ -577,8 +613,9 @@ class Parser:
         if tag.startswith("/"):
             if self._anchors:
                 self._html("</a>", end)
+            else:
+                self._leave_out(end)
             self._anchors = max(self._anchors - 1, 0)
-            self._at = end
         elif name == "img":
             alt = _attribute(tag, "alt")
             if is_allowed:
@@ -589,14 +626,27 @@ class Parser:
             self._html(f'<a href="{address}">', end)
             self._anchors += 1
         else:
-            self._at = end
+            self._leave_out(end)
 
     def _html(self, tag: str, end: int) -> None:
         """A tag alone on its line would begin a block in which nothing is Markdown."""
-        is_alone = self._is_bare and self._peek(self._taken(_BLANKS, end)) in {"\n", ""}
-        self._write("" if is_alone else tag, end)
+        if self._is_bare and self._peek(self._taken(_BLANKS, end)) in {"\n", ""}:
+            self._leave_out(end)
+        else:
+            self._write(tag, end)
+
+    def _leave_out(self, end: int) -> None:
+        self._at = end
+        self._begins_anew = self._is_bare
+        self._out.remove()
 
 
+# Where a paragraph ends, by what it stands in.
+_ENDS = {
+    Ending.LINE: re.compile(r"\n"),
+    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_ENDS_PARAGRAPH}))"),
+    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{_ENDS_PARAGRAPH}|>))"),
+}
 _WITHIN = re.compile(r"[^\[\]【】［］\\\n]*")
 _BLANKS = re.compile(r"[ \t]*")
 _NO_SPACE = re.compile(r"\S*")

@@ -46,13 +46,21 @@ def cited_sentences(text: str) -> list[tuple[str, list[int]]]:
     """
     found: list[tuple[str, list[int]]] = []
     for sentence in _sentences(text):
-        numbers = [int(number) for number in CITED.findall(INLINE_CODE.sub("", sentence))]
-        plain = NUMBERS_OR_CODE.sub(lambda m: m[1] or "", sentence).strip()
+        numbers, plain = _read(sentence)
         if any(map(str.isalnum, plain)):
             found.append((plain, numbers))
         elif found:  # citations on a line of their own
             found[-1][1].extend(numbers)
     return [(sentence, list(dict.fromkeys(numbers))) for sentence, numbers in found]
+
+
+def _read(sentence: str) -> tuple[list[int], str]:
+    """The numbers in a sentence, and the sentence without them."""
+    if "[" not in sentence:
+        return [], sentence
+    prose = INLINE_CODE.sub("", sentence) if "`" in sentence else sentence
+    numbers = [int(number) for number in CITED.findall(prose)]
+    return numbers, NUMBERS_OR_CODE.sub(lambda m: m[1] or "", sentence).strip()
 
 
 def last_sentence(text: str) -> str:
@@ -67,6 +75,9 @@ LONGEST_PARAGRAPH = 1200  # characters in which the last sentence is looked for
 
 def _blocks(text: str) -> Iterator[tuple[bool, str]]:
     """Lines of code, and of all else: (is code, lines)."""
+    if "```" not in text and "~~~" not in text:
+        yield False, text
+        return
     lines: list[str] = []
     fence = ""
     for line in text.splitlines(keepends=True):

@@ -78,6 +78,8 @@ class Writer:
         if not self._parts:
             return ""
         merged = _merged(before, space)
+        if following == "`" and not merged and self._parts[-1][-1] == "`":
+            return " "
         return "" if following in PUNCTUATION and "\n" not in merged else merged
 
 
@@ -87,4 +89,5 @@ def _merged(before: str, after: str) -> str:
     if not lines:
         return before or after
     indentation = (after if "\n" in after else before).rpartition("\n")[2]
-    return "\n" * lines + indentation
+    # After an empty line, what is indented by more would be code.
+    return "\n" * lines + (indentation if lines == 1 else indentation.replace("\t", " ")[:3])
