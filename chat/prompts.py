@@ -16,7 +16,7 @@ from django.template.loader import get_template
 from book.models import BETWEEN_HEADINGS
 from book.search import Hit, ReaderPage
 from chat.citations.excerpts import Excerpts
-from chat.citations.marks import without_numbers
+from chat.citations.sentences import without_numbers
 from llm.providers import is_demonstration
 
 FOLDER = "chat/prompts"

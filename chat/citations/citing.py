@@ -5,7 +5,7 @@ from chat.citations.evidence import Cited, Source, best_quote, source
 from chat.citations.excerpts import Excerpts
 from chat.citations.instead import NOT_COVERED, wording
 from chat.citations.links import AllowedLinks
-from chat.citations.marks import Parser
+from chat.citations.parser import Parser
 from llm.providers import is_demonstration
 
 
@@ -19,7 +19,8 @@ class Citing:
     def __init__(self, excerpts: Excerpts, question: str) -> None:
         self._excerpts = excerpts
         self._by_mark = dict(zip(excerpts.marks, excerpts.sections, strict=True))
-        self._links = AllowedLinks(excerpts, question)
+        urls = [hit.page_url for hit in excerpts.sections]
+        self._links = AllowedLinks(urls, [question, *(hit.text for hit in excerpts.sections)])
         self.restart()
 
     def restart(self) -> None:

@@ -13,7 +13,7 @@ from book.quotes import Quote
 from book.search import Hit
 from book.text_fragments import with_fragment
 from chat.citations.excerpts import Excerpts
-from chat.citations.marks import cited_sentences
+from chat.citations.sentences import cited_sentences
 
 NEAREST = 3
 

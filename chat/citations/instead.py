@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from book.quotes import Quote
-
 from book import quotes
 from book.models import BETWEEN_HEADINGS
+from book.quotes import Quote
 from book.search import Hit
 from chat.citations.evidence import Evidence, source
 from chat.citations.excerpts import Excerpts
-from chat.citations.marks import without_numbers
+from chat.citations.sentences import without_numbers
 
 EXCERPTS = 3
 EXCERPT_CHARS = 700
