@@ -139,6 +139,11 @@ distance baseline separated range further
 accumulate build
 """
 
+# What comes after them is a name.
+NAMING_WORDS = frozenset({"called", "named", "termed", "dubbed"})
+# A sentence that begins with one goes on about what the one before it was about.
+PRONOUNS = frozenset("it its they them their this that these those such he she his her".split())
+
 # Each opposite of each: what says one does not support the other.
 _OPPOSITES = """
 high tall | low
@@ -162,6 +167,10 @@ internal | external
 start begin | stop end
 enable allow | disable forbid prevent
 success succeed | failure fail
+accept allow grant | refuse reject deny forbid
+never | often usually sometimes always
+several many | one single
+serial sequential | parallel concurrent
 simple | complex
 automatic automatically | manual manually hand
 linear | angular
@@ -229,7 +238,7 @@ IMPLIED_NUMBERS = {"biped": 2.0, "stereo": 2.0, "binocular": 2.0, "bipedal": 2.0
 # Unit, what it measures, and how many of the base unit it is.
 _UNITS = """
 second sec s time 1 | millisecond msec ms time .001 | microsecond us µs time .000001
-minute min time 60 | hour h hr time 3600 | day time 86400 | week time 604800
+minute time 60 | hour h hr time 3600 | day time 86400 | week time 604800
 hz hertz frequency 1 | khz frequency 1000 | mhz frequency 1e6 | ghz frequency 1e9
 metre meter m length 1 | centimetre centimeter cm length .01 | millimetre millimeter mm length .001
 kilometre kilometer km length 1000 | foot feet ft length .3048 | inch length .0254
@@ -237,6 +246,7 @@ gram g mass .001 | kilogram kg mass 1 | pound lb mass .4536
 byte bytes 1 | kb kilobyte bytes 1e3 | mb megabyte bytes 1e6 | gb gigabyte bytes 1e9
 tb terabyte bytes 1e12 | degree deg angle 1 | radian rad angle 57.29578 | percent % share .01
 watt w power 1 | volt v voltage 1 | kelvin temperature 1 | celsius temperature 1
+bit bits 1 | kilobit kbit bits 1e3 | megabit mbit bits 1e6 | gigabit gbit bits 1e9
 newton n force 1 | pixel px pixel 1 | fps frequency 1
 """
 

@@ -27,13 +27,14 @@ _GOES_ON = re.compile(r"[a-z,;]")
 
 class Passage(NamedTuple):
     """`text` is verbatim. `block` numbers the paragraph, list item, table or code that it is part
-    of, `above` is the item around that one, and `labels` are what these begin with, innermost first."""
+    of, `above` is the item around that one, and `labels` are what these begin with, innermost first (of a row its first cell)."""
 
     text: str
     labels: tuple[str, ...]
     block: int
     above: int
     is_code: bool
+    is_item: bool = False
 
 
 class _Item(NamedTuple):
@@ -82,11 +83,12 @@ def _of_text(text: str, items: list[_Item], block: int) -> Iterator[Passage]:
     above = items[-2].block if len(items) > 1 else 0
     if text.startswith("|"):
         if not _TABLE_RULE.match(text):
-            yield Passage(text, labels, block, above, False)
+            first_cell = text.strip("| ").partition("|")[0].strip()
+            yield Passage(text, (first_cell, *labels), block, above, False)
         return
     own = items[-1].block if items else block
     for sentence in _sentences(text):
-        yield Passage(sentence, labels, own, above, False)
+        yield Passage(sentence, labels, own, above, False, bool(items))
 
 
 def _label_of(text: str) -> str:

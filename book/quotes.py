@@ -1,321 +1,237 @@
-"""Which sentence of a section supports what an answer says, how well, and what is quoted at all.
+"""Which sentence of a section supports what an answer says, how well, and whether quotations are true.
 
-Words are compared, no model is asked. Words that agree make the score; a number, name, label or
-negation that does not agree rules a sentence out, however alike the rest is.
+No model is asked: words that agree make the score, the rare ones, numbers and names more than
+others; and what differs in a number, a name or a negation does not support it at all. What was
+measured is in docs/performance.md.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.english import opposites, synonyms, NEGATING_PREFIXES, IMPLIED_NUMBERS
-from book.passages import Passage, passages_of
-from book.sentence_words import Word, is_negative, fold, stem_of, words_of_sentence
+from book.compared import (
+    PreparedPassage,
+    PreparedSection,
+    groups_of,
+    is_english,
+    prepared,
+    short_words,
+)
+from book.conflicts import Conflict, conflict, is_same_number
+from book.quotations import contains, quotations
+from book.sentence_words import Word, count_negations, fold, words_of_sentence
 
-SHOWN = 0.3
-SUPPORTED = 0.3
-NOT_VERBATIM = 0.79
-NEARBY, ELSEWHERE, SYNONYM = 0.5, 0.25, 0.8
-NAME_WEIGHT, NUMBER_WEIGHT = 1.5, 2.0
+__all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
+__all__ += ["quotations"]
 
-_SYNONYMS = {stem_of(word): groups for word, groups in synonyms().items()}
-_OPPOSITES = {stem_of(word): frozenset(map(stem_of, words)) for word, words in opposites().items()}
+SHOWN = 0.33  # a lower score is no support
+NOT_WORD_BY_WORD = 0.79
+OTHER_LANGUAGE = 0.6
+# How much a word counts that is not in the passage itself.
+SYNONYM, CARRIED, NEARBY, NAME_NEARBY, ELSEWHERE = 0.8, 0.7, 0.5, 0.3, 0.25
+NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
+SAME_LANGUAGE = 0.25  # share of short words that the section has, too
+SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
 
 
 class Quote(NamedTuple):
+    """`text` is a verbatim part of a section's Markdown: a sentence, a row, a line of code.
+
+    `score` says how well it supports a sentence, from 0 to 1; 0.8 and more means word by word.
+    """
+
     text: str
     score: float
 
 
-class PreparedPassage(NamedTuple):
-    passage: Passage
-    words: tuple[Word, ...]
-    stems: dict[str, frozenset[bool]]  # whether each stands negated
-    groups: frozenset[str]  # of synonyms
-    numbers: tuple[Word, ...]
-    names: frozenset[str]
-    label: frozenset[str]
-    label_text: frozenset[str]
-    is_negative: bool
-
-
-class PreparedSection(NamedTuple):
-    passages: tuple[PreparedPassage, ...]
-    stems: dict[str, int]  # in how many blocks
-    groups: frozenset[str]
-    blocks: dict[int, frozenset[str]]  # stems of each
-    numbers: tuple[Word, ...]
-    topics: frozenset[str]
-    labels: dict[int, frozenset[str]]  # of the items side by side, by the item above
-    lengths: frozenset[int]
-    names: frozenset[str]
-
-
-@lru_cache(1024)
-def prepared(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSection:
-    passages = tuple(map(_prepared_passage, passages_of(section)))
-    blocks: dict[int, set[str]] = {}
-    for each in passages:
-        blocks.setdefault(each.passage.block, set()).update(each.stems)
-    stems: dict[str, int] = {}
-    for block in blocks.values():
-        for stem in block:
-            stems[stem] = stems.get(stem, 0) + 1
-    heading = {word.stem for title in heading_path for word in words_of_sentence(title)}
-    for stem in heading:
-        stems.setdefault(stem, 1)
-    first = passages[0].stems if passages else {}
-    names = {stem for each in passages for stem in each.names}
-    topics = heading | set(first) | {stem for stem, count in stems.items() if count > 1}
-    labels: dict[int, set[str]] = {}
-    for each in passages:
-        if each.passage.labels:
-            labels.setdefault(each.passage.above, set()).update(_label_texts(each.passage.labels[0]))
-    return PreparedSection(
-        passages,
-        stems,
-        frozenset(group for each in passages for group in each.groups),
-        {number: frozenset(block) for number, block in blocks.items()},
-        tuple(number for each in passages for number in each.numbers),
-        frozenset(topics),
-        {above: frozenset(texts) for above, texts in labels.items()},
-        frozenset(_lengths(passages)),
-        frozenset(names),
-    )
-
-
-def _lengths(passages: Sequence[PreparedPassage]) -> Iterable[int]:
-    items: dict[int, set[int]] = {}
-    for each in passages:
-        if each.passage.labels or each.passage.is_code:
-            items.setdefault(each.passage.above, set()).add(each.passage.block)
-    return [len(blocks) for blocks in items.values()]
-
-
-def _prepared_passage(passage: Passage) -> PreparedPassage:
-    words = words_of_sentence(passage.text, is_code=passage.is_code)
-    stems: dict[str, frozenset[bool]] = {}
-    for word in words:
-        stems[word.stem] = stems.get(word.stem, frozenset()) | ({True, False} if word.is_doubtful else {word.is_negated})
-    label = frozenset(word.stem for each in passage.labels for word in words_of_sentence(each))
-    texts = frozenset(text for each in passage.labels for text in _label_texts(each))
-    return PreparedPassage(
-        passage, words, stems, _groups(stems), tuple(w for w in words if w.value is not None),
-        frozenset(w.stem for w in words if w.is_name), label, texts, is_negative(passage.text),
-    )
-
-
-@lru_cache(4096)
-def _label_texts(label: str) -> frozenset[str]:
-    """In stems: the words before parentheses, those in them, and the end of a long name."""
-    texts: set[str] = set()
-    for part in re.split(r"[()]", label):
-        stems = [word.stem for word in words_of_sentence(part)]
-        if 0 < len(stems) <= 4:
-            texts.add(" ".join(stems))
-        elif stems and "_" in part:
-            texts.add(" ".join(stems[-2:]))
-    return frozenset(texts)
-
-
-def _groups(stems: Iterable[str]) -> frozenset[str]:
-    return frozenset(group for stem in stems for group in _SYNONYMS.get(stem, ()))
-
-
-def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...]:
-    """The first word of a sentence has a capital anyway: a name where the section has it as one."""
-    if not words or words[0].is_name or not words[0].surface[0].isupper():
-        return words
-    stem = words[0].stem
-    if stem in section.names or (stem not in section.stems and words[0].is_subject and stem not in _SYNONYMS):
-        return (words[0]._replace(is_name=True), *words[1:])
-    return words
-
-
-@lru_cache(256)
-def _asked(sentence: str) -> tuple[Word, ...]:
-    return words_of_sentence(sentence)
-
-
-def judged(sentence: str, section: PreparedSection):
-    """Each passage with its score and conflicts (for measuring)."""
-    words = _named(_asked(sentence), section)
-    out = []
-    if not words: return out
-    for passage in section.passages:
-        conflict = _conflict(words, passage, section)
-        out.append((_agreement(words, passage, section), conflict, passage))
-    return out
-
-
-def _weight(word: Word) -> float:
-    return NUMBER_WEIGHT if word.value is not None else NAME_WEIGHT if word.is_name else 1.0
-
-
-def _agreement(words: Sequence[Word], passage: PreparedPassage, section: PreparedSection) -> float:
-    total = agreed = 0.0
-    block = section.blocks[passage.passage.block]
-    above = section.blocks.get(passage.passage.above, frozenset())
-    acronyms = _acronyms(words, passage)
-    for at, word in enumerate(words):
-        df = section.stems.get(word.stem, 0) / max(len(section.blocks), 3)
-        weight = _weight(word) * (1 - .5 * min(df, 1))
-        total += weight
-        if word.stem in passage.stems or at in acronyms or _number_in(word, passage):
-            agreed += weight
-        elif not passage.groups.isdisjoint(_SYNONYMS.get(word.stem, ())):
-            agreed += SYNONYM * weight
-        elif word.stem in passage.label or word.stem in block or word.stem in above:
-            agreed += (NEARBY if not word.is_name or word.stem in section.topics else .3) * weight
-        elif word.stem in section.stems:
-            agreed += ELSEWHERE * weight
-        elif not section.groups.isdisjoint(_SYNONYMS.get(word.stem, ())):
-            agreed += ELSEWHERE * SYNONYM * weight
-    return agreed / total
-
-
-def _acronyms(words: Sequence[Word], passage: PreparedPassage) -> set[int]:
-    found: set[int] = set()
-    initials = "".join(fold(word.surface[0]) for word in words)
-    for word in passage.words:
-        if word.is_name and word.surface[:2].isupper() and 2 <= len(word.surface) <= 5:
-            acronym = fold(word.surface.rstrip("s"))
-            for part in (acronym, acronym[1:]):
-                if len(part) >= 2 and (at := initials.find(part)) >= 0 and not any(w.is_name for w in words[at:at+len(part)]):
-                    found.update(range(at, at + len(part)))
-                    break
-    return found
-
-
-def _number_in(word: Word, passage: PreparedPassage) -> bool:
-    return word.value is not None and any(_same(word, n) for n in passage.numbers if n.before == word.before)
-
-
-def _same(one: Word, other: Word) -> bool:
-    if one.value != other.value:
-        return False
-    return not (one.unit and other.unit) or one.unit == other.unit
-
-
-# Conflicts ---------------------------------------------------------------------------------
-def _conflict(words: Sequence[Word], passage: PreparedPassage, section: PreparedSection) -> str:
-    for word in words:
-        if word.value is not None:
-            if _number_conflict(word, passage, section):
-                return f"number {word.surface}"
-        elif word.is_name:
-            if _name_conflict(word, words, passage, section):
-                return f"name {word.surface}"
-    stems = frozenset(word.stem for word in words)
-    if not passage.is_negative and any(w.is_negated for w in words):
-        return "not negated"
-    agrees = any(w.is_negated and True in passage.stems.get(w.stem, ()) for w in words)
-    for word in words:
-        if reason := _negation_conflict(word, stems, passage):
-            if not (agrees and reason.startswith("negated")):
-                return reason
-    if _is_swapped(words, passage):
-        return "swapped"
-    if label := _label_conflict(words, passage, section):
-        return f"label {label}"
-    return ""
-
-
-def _number_conflict(word: Word, passage: PreparedPassage, section: PreparedSection) -> bool:
-    here = [n for n in passage.numbers if not n.before and _same(word, n)]
-    if word.before:
-        return not any(_same(word, n) and n.before == word.before for n in section.numbers)
-    if word.after:
-        bound = [n for n in passage.numbers if n.after == word.after]
-        if bound and not any(_same(word, n) for n in bound):
-            return True
-    if here:
-        return False
-    if any(IMPLIED_NUMBERS.get(fold(w.surface)) == word.value for w in passage.words):
-        return False
-    if not word.unit and word.value in section.lengths:
-        return False
-    return True
-
-
-def _is_swapped(words: Sequence[Word], passage: PreparedPassage) -> bool:
-    """Whether what is said of each of two names is said of the other one there."""
-    names = {word.stem for word in words if word.is_name and word.stem in passage.names}
-    if len(names) < 2:
-        return False
-    common = {word.stem for word in words} & passage.stems.keys()
-    here, there = _owners(words, names, common), _owners(passage.words, names, common)
-    both = [stem for stem in here.keys() & there.keys() if here[stem] and there[stem]]
-    return len(both) >= 2 and all(here[stem].isdisjoint(there[stem]) for stem in both)
-
-
-def _owners(words: Sequence[Word], names: set[str], common: set[str]) -> dict[str, set[str]]:
-    """For each word the name before it; where it stands twice, both."""
-    owners: dict[str, set[str]] = {}
-    last = ""
-    for word in words:
-        if last and word.stem in common and word.stem != last:
-            owners.setdefault(word.stem, set()).add(last)
-        if word.stem in names:
-            last = word.stem
-    return owners
-
-
-def _name_conflict(word: Word, words: Sequence[Word], passage: PreparedPassage, section: PreparedSection) -> bool:
-    stem = word.stem
-    if stem in passage.stems or stem in passage.label or stem in section.topics:
-        return False
-    if any(at for at in _acronyms(words, passage) if words[at] is word):
-        return False
-    if stem not in section.stems:
-        return True
-    return True
-
-
-def _negation_conflict(word: Word, stems: frozenset[str], passage: PreparedPassage) -> str:
-    there = passage.stems.get(word.stem)
-    if there is not None:
-        if word.is_doubtful:
-            return ""
-        return "" if word.is_negated in there or word.value is not None else f"negated {word.surface}"
-    if not passage.groups.isdisjoint(_SYNONYMS.get(word.stem, ())):
-        return ""
-    for other in _OPPOSITES.get(word.stem, ()):
-        found = passage.stems.get(other)
-        if found is not None and other not in stems and word.is_negated in found:
-            return f"opposite {word.surface}"
-    surface = fold(word.surface)
-    for prefix in NEGATING_PREFIXES:
-        for other in (stem_of(prefix + surface), stem_of(surface.removeprefix(prefix)) if surface.startswith(prefix) and len(surface) > len(prefix) + 3 else ""):
-            found = passage.stems.get(other)
-            if found is not None and other not in stems and word.is_negated in found:
-                return f"prefix {word.surface}"
-    if surface.startswith("un") and not passage.groups.isdisjoint(_SYNONYMS.get(stem_of(surface[2:]), ())):
-        return f"prefix {word.surface}"
-    return ""
-
-
-def _label_conflict(words: Sequence[Word], passage: PreparedPassage, section: PreparedSection) -> str:
-    if not passage.passage.labels:
-        return ""
-    runs = " " + " ".join(word.stem for word in words) + " "
-    own = passage.label_text
-    if any(f" {each} " in runs for each in own):
-        return ""
-    stems = {word.stem for word in words}
-    for label in section.labels.get(passage.passage.above, frozenset()) - own:
-        if f" {label} " not in runs or any(f" {label} " in f" {each} " for each in own):
-            continue
-        if " " in label or stems.isdisjoint(passage.label):
-            return label
-    return ""
+class _Candidate(NamedTuple):
+    agreement: float
+    passage: PreparedPassage
+    acronyms: Set[int]
 
 
 def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
+    """The passage that supports the sentence best; None where none does well enough to be shown.
+
+    Give a section as `prepared(text, heading_path)` where its headings are known: a sentence often
+    has names that only they have.
+    """
     ready = prepared(section) if isinstance(section, str) else section
-    candidates = [(agreement, each) for agreement, conflict, each in judged(sentence, ready) if not conflict]
-    if not candidates:
+    words = _named(_words(sentence), ready)
+    if not words:
         return None
-    agreement, best = max(candidates, key=lambda pair: pair[0])
-    return Quote(best.passage.text, agreement) if agreement >= SHOWN else None
+    if _is_other_language(sentence, ready):
+        return _best_in_other_language(words, ready)
+    candidates = [_candidate(words, passage, ready) for passage in ready.passages]
+    candidates.sort(key=lambda each: -each.agreement)
+    differing: list[Conflict] = []
+    for each in candidates:
+        if each.agreement < SHOWN:
+            break
+        found = conflict(words, each.passage, ready, each.acronyms)
+        if found is None:
+            if _is_contradicted(words, each, differing, candidates, ready):
+                break
+            return Quote(each.passage.passage.text, _score(sentence, words, each))
+        differing.append(found)
+    return None
+
+
+def is_supported(sentence: str, sections: Iterable[str | PreparedSection]) -> bool:
+    """Whether one of the sections has a passage that supports the sentence."""
+    return any(best_quote(sentence, section) for section in sections)
+
+
+@lru_cache(256)
+def _words(sentence: str) -> tuple[Word, ...]:
+    return words_of_sentence(sentence)
+
+
+def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...]:
+    """Words that the section has as names are names; so is an unknown subject without article."""
+    return tuple(
+        word._replace(is_name=True)
+        if not word.is_name
+        and (
+            (word.stem in section.names and word.surface[0].isupper())
+            or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+        )
+        else word
+        for word in words
+    )
+
+
+# Agreement ----------------------------------------------------------------------------------
+def _candidate(
+    words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
+) -> _Candidate:
+    acronyms = _spelled_out(words, passage)
+    total = agreed = 0.0
+    for at, word in enumerate(words):
+        weight = _weight(word, section)
+        total += weight
+        agreed += weight if at in acronyms else weight * _share(word, passage, section)
+    return _Candidate(agreed / total, passage, acronyms)
+
+
+def _weight(word: Word, section: PreparedSection) -> float:
+    common = section.stems.get(word.stem, 0) / max(len(section.blocks), 3)
+    base = NUMBER_WEIGHT if word.value is not None else NAME_WEIGHT if word.is_name else 1.0
+    return base * (1 - COMMON_DISCOUNT * min(common, 1))
+
+
+def _share(word: Word, passage: PreparedPassage, section: PreparedSection) -> float:
+    stem = word.stem
+    if stem in passage.stems:
+        return 1
+    if word.value is not None:
+        return float(any(is_same_number(word, number) for number in passage.numbers))
+    groups = groups_of(stem)
+    if groups and not groups.isdisjoint(passage.groups):
+        return SYNONYM
+    if stem in passage.carried:
+        return CARRIED
+    if stem not in section.stems:
+        return ELSEWHERE * SYNONYM if groups and not groups.isdisjoint(section.groups) else 0
+    at = passage.passage
+    if stem in passage.label or stem in section.blocks[at.block] or stem in _above(at.above, section):
+        return NAME_NEARBY if word.is_name and stem not in section.topics else NEARBY
+    return ELSEWHERE
+
+
+def _above(block: int, section: PreparedSection) -> Set[str]:
+    return section.blocks.get(block, frozenset())
+
+
+def _spelled_out(words: Sequence[Word], passage: PreparedPassage) -> Set[int]:
+    """The places of words whose initials are an acronym there: language model, LLM."""
+    if not passage.acronyms:
+        return frozenset()
+    found: set[int] = set()
+    initials = "".join(fold(word.surface[0]) for word in words)
+    for acronym in passage.acronyms:
+        for letters in (acronym, acronym[1:]):
+            at = initials.find(letters) if len(letters) > 1 else -1
+            if at >= 0 and not any(word.is_name for word in words[at : at + len(letters)]):
+                found.update(range(at, at + len(letters)))
+                break
+    return found
+
+
+def _is_contradicted(
+    words: Sequence[Word],
+    best: _Candidate,
+    differing: Sequence[Conflict],
+    candidates: Sequence[_Candidate],
+    section: PreparedSection,
+) -> bool:
+    """Whether a passage that agrees more says something else of what the best one is silent on."""
+    agreeing = best.passage.stems
+    for each in differing:
+        if each.kind in ("negation", "opposite") and each.word in agreeing:
+            continue
+        if not each.is_absence:
+            return True
+    numbers = [word for word in words if word.value is not None and word.noun]
+    if not numbers:
+        return False
+    others = [word for word in words if word.value is None]
+    without = sum(_share(word, best.passage, section) for word in others)
+    return any(
+        sum(_share(word, each.passage, section) for word in others) > without
+        and any(
+            number.noun == word.noun and number.value != word.value
+            for word in numbers
+            for number in each.passage.numbers
+        )
+        for each in candidates
+    )
+
+
+def _score(sentence: str, words: Sequence[Word], best: _Candidate) -> float:
+    if _is_word_by_word(words, best.passage) and count_negations(sentence) == best.passage.negations:
+        return min(best.agreement, 1.0)
+    return min(best.agreement, NOT_WORD_BY_WORD)
+
+
+def _is_word_by_word(words: Sequence[Word], passage: PreparedPassage) -> bool:
+    """Whether all words stand there, in their order."""
+    there = iter(passage.words)
+    return all(
+        any(word.stem == each.stem and word.is_negated == each.is_negated for each in there)
+        for word in words
+    )
+
+
+# Other languages ----------------------------------------------------------------------------
+def _is_other_language(sentence: str, section: PreparedSection) -> bool:
+    own = short_words(sentence)
+    if is_english(own) and is_english(section.short_words):
+        return False
+    if len(own) < 2 and sentence.isascii():
+        return False
+    return len(own & section.short_words) < SAME_LANGUAGE * len(own) or not own
+
+
+def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> Quote | None:
+    """By numbers, names in code and words that both languages have; the rest cannot agree."""
+    telling = [word for word in words if _tells(word, section)]
+    weights = {word: _weight(word, section) for word in telling}
+    best: Quote | None = None
+    for passage in section.passages:
+        agreeing = [word for word in telling if _share(word, passage, section) == 1]
+        if not any(word.stem not in section.topics for word in agreeing) and len(agreeing) < 2:
+            continue
+        if any(conflict([word], passage, section, frozenset()) for word in telling):
+            continue
+        score = OTHER_LANGUAGE * sum(weights[word] for word in agreeing) / sum(weights.values())
+        if score >= SHOWN and (best is None or score > best.score):
+            best = Quote(passage.passage.text, score)
+    return best
+
+
+def _tells(word: Word, section: PreparedSection) -> bool:
+    if word.value is not None or (word.is_name and not word.surface[1:].islower()):
+        return True
+    return word.stem in section.stems and len(word.surface) >= SHORTEST_SHARED

@@ -10,6 +10,7 @@ from book.english import (
     CLAUSE_WORDS,
     FUNCTION_WORDS,
     MULTIPLIERS,
+    NAMING_WORDS,
     NEGATIONS,
     NUMBER_WORDS,
     SOFT_NEGATIONS,
@@ -22,10 +23,11 @@ _TOKEN = re.compile(
     r"(?P<word>[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff])*"
     r"(?:['’](?=[^\W\d_])[^\W\d_]+)?(?:\+\+|\#)?)"
     r"|(?P<number>(?:(?<![\w.)])[-−])?\d+(?:[.,]\d+)*(?P<tail>[^\W\d_]{1,4}(?![^\W_]))?)"
-    r"|(?P<end>[.;:!?()—–؟،。,|]+)"
+    r"|(?P<mark>[.;:!?()—–؟،。,|]+)"
 )
 _CODE = re.compile(r"`[^`]+`")
-_INSIDE_NAME = re.compile(r"[_/.:\\@]")
+INSIDE_NAMES = ("_", "/", ".", ":", "\\", "@")
+BEFORE_MEASURES = ("of", "is", "to", "at", "was", "are")
 _SUFFIX = re.compile(
     r"(?:ational|ations?|ators?|ating|ated|ates?|izations?|isations?|iz(?:e[sd]?|ing|ers?)"
     r"|is(?:e[sd]?|ing|ers?)|ically|icals?|ics?|ities|ity|ments?|nesses|ness|ables?|ibles?|ably"
@@ -40,23 +42,38 @@ IRREGULAR = {
     "children": "child", "feet": "foot", "men": "man", "people": "person", "legs": "leg",
 }  # fmt: skip
 SINGULAR_VERBS = ("is", "was", "has", "does", "can", "cannot", "will", "isn't", "doesn't")
+NEGATING = NEGATIONS | SOFT_NEGATIONS
 NEGATION_REACH = 4  # content words
 
 
 class Word(NamedTuple):
-    """`stem` compares; `is_name` for names and code; `value` of numbers, in `unit`'s base."""
+    """`stem` compares. Names are proper names, acronyms, and whatever is written as code.
+
+    A number has its `value`, in the base unit where it has a `unit`; the stem `before` it where it
+    is part of a name (ROS 2), the stem `after` it (6 degrees) and the `noun` that it is said of
+    (a depth of 10). A word that is a unit has it in `unit`, too.
+    """
 
     stem: str
     surface: str
-    is_content: bool
-    is_name: bool
-    is_negated: bool
-    is_doubtful: bool = False  # may count as negated, too
+    is_name: bool = False
+    is_negated: bool = False
+    is_doubtful: bool = False  # may be negated by what the word before it means
+    is_subject: bool = False  # first, without article, with a verb of a single thing after it
     value: float | None = None
     unit: str = ""
-    before: str = ""  # for numbers: the stem before it, where that is a name: ROS 2
-    is_subject: bool = False  # a first word without article, with a verb of a single thing after it
-    after: str = ""  # for numbers: the stem of what is counted
+    before: str = ""
+    after: str = ""
+    noun: str = ""
+    clause: int = 0
+
+    @property
+    def polarities(self) -> frozenset[bool]:
+        """Whether it is affirmed (False), negated (True) or may be either."""
+        return EITHER if self.is_doubtful else NEGATED if self.is_negated else AFFIRMED
+
+
+EITHER, NEGATED, AFFIRMED = frozenset({True, False}), frozenset({True}), frozenset({False})
 
 
 def plain(markdown: str) -> str:
@@ -95,118 +112,178 @@ def stem_of(word: str) -> str:
 
 
 def words_of_sentence(markdown: str, *, is_code: bool = False) -> tuple[Word, ...]:
-    """In their order. Of code every word is a name."""
-    in_code = _spans(markdown) if "`" in markdown else ()
-    del in_code
-    text = plain(markdown)
-    words: list[Word] = []
-    negated, reach, is_first, last_end, last_name = False, 0, True, 0, ""
-    is_condition, doubt = False, 0
-    pending: int | None = None  # the number whose noun is looked for
-    matches = list(_TOKEN.finditer(text))
-    for at, found in enumerate(matches):
-        kind = "end" if found["end"] else "number" if found["number"] else "word"
-        if kind == "end":
-            if found[0].strip(".:") or text[found.end() : found.end() + 1].isspace():
-                negated, reach, is_condition, doubt = False, 0, False, 0
-                pending, last_name = None, ""
-                is_first = is_first or found[0][0] in ".:!?"
-            continue
-        surface = found[0]
-        start, end = found.span()
-        if kind == "number":
-            tail = fold(found["tail"] or "")
-            if tail and tail not in UNITS:
-                stem = surface.casefold()
-                words.append(Word(stem, surface, True, True, negated))
-                last_end, is_first, last_name = end, False, stem
+    """Those that say something, in their order. Of code every word is a name."""
+    return _Reading(plain(markdown), is_code).words()
+
+
+class _Reading:
+    """From left to right, with what an earlier word means for later ones."""
+
+    def __init__(self, text: str, is_code: bool) -> None:
+        self._text, self._is_code = text, is_code
+        self._tokens = list(_TOKEN.finditer(text))
+        self._code = [each.span() for each in _CODE.finditer(text)] if "`" in text else []
+        self._words: list[Word] = []
+        self._counting = False  # the last word is a number whose noun comes
+        self._negates = self._doubts = 0  # words that a negation still reaches
+        self._is_condition = self._is_named = False
+        self._starts = True  # a capital means nothing here
+        self._clause = 0
+        self._name, self._end = "", 0  # the last word if a name, and where it ends
+
+    def words(self) -> tuple[Word, ...]:
+        for at, token in enumerate(self._tokens):
+            if token["mark"]:
+                self._read_mark(token)
                 continue
-            value: float | None = _value(surface.removesuffix(found["tail"] or ""))
-            if tail:
-                dimension, factor = UNITS[tail]
-                words.append(
-                    Word(f"#{surface}", surface, True, False, negated, False, round(value * factor, 9), dimension)
-                )
-                last_end, is_first, last_name = end, False, ""
-                continue
-        else:
-            lower = surface.casefold().replace("’", "'")
-            bare = lower.replace("'", "")
-            value = NUMBER_WORDS.get(bare)
-            if value is None and bare in MULTIPLIERS and words and words[-1].value is not None:
-                previous = words.pop()
-                words.append(previous._replace(value=previous.value * MULTIPLIERS[bare]))
-                continue
-        if value is not None:
-            joined = text[start - 1 : start] in "-_ " and start - last_end <= 1
-            words.append(
-                Word(
-                    f"#{value:g}", surface, True, False, negated, False,
-                    value, "", last_name if joined else "",
-                )
-            )  # fmt: skip
-            pending, last_end, is_first, last_name = len(words) - 1, end, False, ""
-            continue
-        if bare in NEGATIONS or lower.endswith("n't"):
-            if not (bare in ("rather", "instead", "ne") and not _is_followed(matches, at, ("than", "of"))):
-                if not _is_followed(matches, at, ("only", "necessarily")):
-                    negated = not negated and not is_condition
-                    reach = 1 if bare == "non" else NEGATION_REACH
-            last_end, last_name, is_first = end, "", False
-            continue
-        if bare in SOFT_NEGATIONS:
-            doubt = NEGATION_REACH + 1
-        if bare == "free" and _is_followed(matches, at, ("of", "from")):
-            negated, reach = True, NEGATION_REACH
-        if bare in ("free", "less", "denied") and text[start - 1 : start] == "-" and words:
-            words[-1] = words[-1]._replace(is_negated=not words[-1].is_negated)
-            last_end = end
-            continue
-        if bare in CLAUSE_WORDS:
-            negated, reach = False, 0
-            is_condition = bare in ("if", "unless")
-        stem = stem_of(surface)
-        touches = (start == last_end + 1 and text[last_end : start] in ("_", "/", ":", ".", "\\", "@")) or (
-            _INSIDE_NAME.match(text, end) is not None and text[end + 1 : end + 2].isalnum()
+            if token["number"]:
+                self._read_digits(at, token)
+            else:
+                self._read_word(at, token)
+            self._end, self._starts = token.end(), False
+        return tuple(self._words)
+
+    def _read_mark(self, token: re.Match[str]) -> None:
+        mark, (_, end) = token[0], token.span()
+        if mark in (".", ":") and not self._text[end : end + 1].isspace():
+            return  # within a name or a time
+        self._negates = self._doubts = 0
+        self._is_condition = self._counting = False
+        self._name = ""
+        self._starts = self._starts or mark[0] in ".:!?|"
+        if self._words:
+            self._clause += 1
+
+    def _read_digits(self, at: int, token: re.Match[str]) -> None:
+        tail = token["tail"] or ""
+        if tail and fold(tail) not in UNITS:  # 3D
+            self._words.append(Word(fold(token[0]), token[0], True, clause=self._clause))
+            self._name = self._words[-1].stem
+            return
+        self._add_number(at, token, value_of(token[0].removesuffix(tail)))
+        if tail:
+            self._set_unit(at, fold(tail))
+
+    def _add_number(self, at: int, token: re.Match[str], value: float) -> None:
+        start = token.start()
+        before = self._name if self._text[self._end : start] in ("", " ", "-", "_") else ""
+        noun = ""
+        if at and self._words and self._tokens[at - 1][0].casefold() in BEFORE_MEASURES:
+            last = self._words[-1]
+            noun = "" if last.is_name or last.value is not None else last.stem
+        word = Word(f"#{value:g}", token[0], value=value, before=before, noun=noun)
+        self._words.append(word._replace(clause=self._clause))
+        self._counting, self._name = True, ""
+
+    def _set_unit(self, at: int, unit: str) -> None:
+        number = self._words[-1]
+        if number.value is None:
+            return
+        dimension, factor = UNITS[unit]
+        value = round(number.value * factor, 9)
+        self._words[-1] = number._replace(
+            stem=f"#{value:g}{dimension}", unit=dimension + self._rate(at), value=value
         )
-        has_inner_capital = any(map(str.isupper, surface[1:]))
-        is_capital = surface[0].isupper()
-        name = is_code or touches or has_inner_capital or (is_capital and not is_first) or (
-            is_first and surface[0].islower() and not words and bare not in FUNCTION_WORDS
-        ) or surface[-1] in "+#"
-        content = bare not in FUNCTION_WORDS and (len(bare) > 1 or name)
-        if content:
-            if pending is not None:
-                number = words[pending]
-                if bare in UNITS and not number.unit and not _is_followed(matches, at, ("of",)):
-                    dimension, factor = UNITS[bare]
-                    words[pending] = number._replace(
-                        unit=dimension, value=round(number.value * factor, 9)
-                    )
-                elif not number.after:
-                    words[pending] = number._replace(after=stem)
-                pending = None
-            subject = not words and is_first and _is_followed(matches, at, SINGULAR_VERBS)
-            is_negated = negated and (not name or reach in (1, NEGATION_REACH))
-            words.append(Word(stem, surface, True, name, is_negated, doubt > 0, is_subject=subject))
-            doubt -= 1
-            if negated:
-                reach -= 1
-                negated = reach > 0
-        last_name = stem if name and content else ""
-        last_end, is_first = end, False
-    return tuple(words)
+        self._counting = False
+
+    def _rate(self, at: int) -> str:
+        """`/time` of metres per second."""
+        following = [each[0].casefold() for each in self._tokens[at + 1 : at + 3]]
+        if len(following) == 2 and following[0] in ("per", "a", "an", "each", "every"):
+            dimension, _ = UNITS.get(following[1], ("", 1))
+            return f"/{dimension}" if dimension else ""
+        return ""
+
+    def _read_word(self, at: int, token: re.Match[str]) -> None:
+        bare = token[0].casefold().replace("’", "").replace("'", "")
+        if bare in NUMBER_WORDS:
+            self._add_number(at, token, NUMBER_WORDS[bare])
+            return
+        if bare in MULTIPLIERS and self._counting:
+            number = self._words[-1]
+            self._words[-1] = number._replace(value=(number.value or 0) * MULTIPLIERS[bare])
+            return
+        if self._read_negation(at, token, bare):
+            self._name = ""
+            return
+        if bare in CLAUSE_WORDS:
+            self._negates = 0
+            self._is_condition = bare in ("if", "unless")
+            self._clause += bool(self._words)
+        is_name = self._is_a_name(token, bare)
+        if bare not in FUNCTION_WORDS and (len(bare) > 1 or is_name):
+            self._add_word(at, token, bare, is_name)
+        else:
+            self._name = ""
+        if bare in SOFT_NEGATIONS:
+            self._doubts = NEGATION_REACH
+        self._is_named = bare in NAMING_WORDS or (self._is_named and bare in FUNCTION_WORDS)
+
+    def _read_negation(self, at: int, token: re.Match[str], bare: str) -> bool:
+        start = token.start()
+        if bare in ("free", "denied", "less") and self._text[start - 1 : start] == "-":
+            if self._words:
+                last = self._words[-1]
+                self._words[-1] = last._replace(is_negated=not last.is_negated)
+            return True
+        following = self._tokens[at + 1][0].casefold() if at + 1 < len(self._tokens) else ""
+        if bare == "free":
+            is_negation = following in ("of", "from")
+        elif bare in ("rather", "instead"):
+            is_negation = following in ("than", "of")
+        else:
+            is_negation = bare in NEGATIONS or token[0].endswith(("n't", "n’t"))
+        if is_negation and following not in ("only", "necessarily"):
+            reach = 1 if bare == "non" else NEGATION_REACH
+            self._negates = 0 if self._negates or self._is_condition else reach
+        return is_negation
+
+    def _is_a_name(self, token: re.Match[str], bare: str) -> bool:
+        surface, (start, end) = token[0], token.span()
+        if self._is_code or self._is_named and bare not in FUNCTION_WORDS:
+            return True
+        if surface[-1] in "+#" or any(map(str.isupper, surface[1:])):
+            return True
+        if surface[0].isupper() and not self._starts:
+            return True
+        if not self._words and self._starts and surface[0].islower():
+            return bare not in FUNCTION_WORDS and surface.isascii()
+        if start == self._end + 1 and self._text[self._end] in INSIDE_NAMES:
+            return True
+        if self._text[end : end + 1] in INSIDE_NAMES and self._text[end + 1 : end + 2].isalnum():
+            return end < len(self._text)
+        return any(first <= start < last for first, last in self._code)
+
+    def _add_word(self, at: int, token: re.Match[str], bare: str, is_name: bool) -> None:
+        stem = stem_of(token[0])
+        unit = UNITS[bare][0] if bare in UNITS and len(bare) > 2 else ""
+        if self._counting:
+            following = self._tokens[at + 1][0].casefold() if at + 1 < len(self._tokens) else ""
+            number = self._words[-1]
+            if bare in UNITS and following != "of" and not number.unit:
+                self._set_unit(at, bare)
+            elif bare not in ("time", "times"):
+                self._words[-1] = number._replace(after=stem)
+            self._counting = False
+        is_negated = self._negates > 0 and (not is_name or self._negates in (1, NEGATION_REACH))
+        is_subject = not self._words and self._starts and self._is_verb_next(at)
+        self._words.append(
+            Word(
+                stem, token[0], is_name, is_negated, self._doubts > 0, is_subject,
+                unit=unit, clause=self._clause,
+            )
+        )  # fmt: skip
+        self._negates = max(self._negates - 1, 0)
+        self._doubts = max(self._doubts - 1, 0)
+        self._name = stem if is_name else ""
+
+    def _is_verb_next(self, at: int) -> bool:
+        following = self._tokens[at + 1][0] if at + 1 < len(self._tokens) else ""
+        return following in SINGULAR_VERBS
 
 
-def _is_followed(matches: list[re.Match[str]], at: int, words: tuple[str, ...]) -> bool:
-    return at + 1 < len(matches) and matches[at + 1][0].casefold() in words
-
-
-def _spans(markdown: str) -> tuple[tuple[int, int], ...]:
-    return tuple(each.span() for each in _CODE.finditer(markdown))
-
-
-def _value(written: str) -> float:
+def value_of(written: str) -> float:
+    """Of digits as they are written; of a version (1.2.3) its first part."""
     number = written.replace("−", "-")
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", number):
         number = number.replace(",", "")
@@ -218,16 +295,14 @@ def _value(written: str) -> float:
 
 
 _NEGATIVE_WORD = re.compile(
-    r"\b(?:un(?!i|de?r)|non|in(?=(?:active|valid|complete|correct|sta))|im(?=possible)|dis(?=able|connect)|de(?=centr|activ))"
-    r"[^\W\d_-]{2}|[^\W\d_]{3}less\b",
+    r"\b(?:un(?!i|der)|non|in(?=active|valid|complete|correct|stab)|im(?=possible)"
+    r"|dis(?=able|connect)|de(?=centr|activ|alloc))[^\W\d_-]{2}|[^\W\d_]{3}less\b|[^\W\d_]n['’]t\b",
     re.IGNORECASE,
 )
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def is_negative(text: str) -> bool:
-    """Whether anything in it negates."""
-    words = {each.casefold().replace("'", "").replace("’", "") for each in re.findall(r"[^\W\d_]+(?:['’]t\b)?", text)}
-    return not words.isdisjoint(NEGATIONS) or not words.isdisjoint(SOFT_NEGATIONS) or bool(_NEGATIVE_WORD.search(text)) or any(w.endswith("nt") and w[:-1] in _AUX for w in words)
-
-
-_AUX = {"don","doesn","didn","isn","aren","wasn","weren","won","wouldn","shouldn","couldn","can","mustn","needn"}
+def count_negations(text: str) -> int:
+    """How many of its words negate, one way or another."""
+    words = map(str.casefold, _LETTERS.findall(text))
+    return sum(each in NEGATING for each in words) + len(_NEGATIVE_WORD.findall(text))

@@ -1,0 +1,228 @@
+"""What keeps a passage from supporting a sentence: a number, name, label or negation that differs.
+
+Each rule gets the sentence's words, a passage and its section. What differs is not outweighed by
+words that agree: a sentence with its number changed is as alike as one can be.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
+
+from book.compared import PreparedPassage, PreparedSection, groups_of
+from book.english import IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
+from book.sentence_words import Word, fold, stem_of
+
+_OPPOSITES = {stem_of(word): frozenset(map(stem_of, words)) for word, words in opposites().items()}
+SHORTEST_BASE = 4  # letters that "un" or "non" is put before
+
+
+class Conflict(NamedTuple):
+    """`word` is the sentence's; `is_absence`: the passage only lacks it, and says nothing else."""
+
+    kind: str
+    word: str
+    is_absence: bool = False
+
+
+def conflict(
+    words: Sequence[Word], passage: PreparedPassage, section: PreparedSection, acronyms: Set[int]
+) -> Conflict | None:
+    """The first one found. `acronyms` are the places of words that an acronym there stands for."""
+    for at, word in enumerate(words):
+        if word.value is not None:
+            found = _number_conflict(word, passage, section)
+        elif at not in acronyms and (word.is_name or word.unit):
+            found = _name_conflict(word, words, passage, section)
+        else:
+            continue
+        if found:
+            return found
+    return _negation(words, passage) or _swap(words, passage) or _label(words, passage, section)
+
+
+# Numbers ------------------------------------------------------------------------------------
+def is_same_number(one: Word, other: Word) -> bool:
+    """The same value; in the same unit, and as much of a name, where both have one."""
+    if one.value != other.value or one.before != other.before:
+        return False
+    return not (one.unit and other.unit) or one.unit == other.unit
+
+
+def _number_conflict(
+    word: Word, passage: PreparedPassage, section: PreparedSection
+) -> Conflict | None:
+    if word.before:  # a name's, as in ROS 2
+        known = any(is_same_number(word, number) for number in section.numbers)
+        return None if known else Conflict("number", word.surface)
+    if counted := _of_the_same(word, passage.numbers):
+        if not any(is_same_number(word, number) for number in counted):
+            return Conflict("number", word.surface)
+    if any(is_same_number(word, number) for number in passage.numbers):
+        return None
+    if any(IMPLIED_NUMBERS.get(fold(each.surface)) == word.value for each in passage.words):
+        return None
+    if not word.unit and word.value in section.lengths:
+        return None
+    comparable = any(number.unit == word.unit for number in passage.numbers if not number.before)
+    return Conflict("number", word.surface, is_absence=not comparable)
+
+
+def _of_the_same(word: Word, numbers: Iterable[Word]) -> list[Word]:
+    """The numbers that count, or measure, the same thing as this one."""
+    return [
+        number
+        for number in numbers
+        if (word.after and number.after == word.after) or (word.noun and number.noun == word.noun)
+    ]
+
+
+# Names --------------------------------------------------------------------------------------
+def _name_conflict(
+    word: Word, words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
+) -> Conflict | None:
+    stem = word.stem
+    if stem in passage.stems or stem in passage.label or stem in passage.carried:
+        return None
+    if not word.is_name:
+        return _unit_conflict(word, passage)
+    if stem in section.topics:
+        return None
+    # A sentence of several clauses may rest on sentences side by side.
+    if words[-1].clause > 0 and stem in section.blocks[passage.passage.block]:
+        return None
+    return Conflict("name", word.surface)
+
+
+def _unit_conflict(word: Word, passage: PreparedPassage) -> Conflict | None:
+    """Another unit of what this one measures."""
+    others = (UNITS.get(fold(each.surface)) for each in passage.words if each.unit)
+    if any(other and other[0] == word.unit for other in others):
+        return Conflict("unit", word.surface)
+    return None
+
+
+# Negations and opposites --------------------------------------------------------------------
+def _negation(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
+    negated = [word for word in words if word.is_negated]
+    if negated and not passage.negations:
+        return Conflict("negation", negated[0].stem)
+    both_negated = any(True in passage.stems.get(word.stem, ()) for word in negated)
+    stems = {word.stem for word in words}
+    for at, word in enumerate(words):
+        there = passage.stems.get(word.stem)
+        if there is None:
+            if _is_opposed(word, stems, passage):
+                return Conflict("opposite", word.stem)
+        elif word.value is not None:
+            continue
+        elif there.isdisjoint(word.polarities):
+            if not both_negated:
+                return Conflict("negation", word.stem)
+        elif _is_nearer_to_opposite(at, words, stems, passage):
+            return Conflict("opposite", word.stem)
+    return None
+
+
+def _is_opposed(word: Word, stems: Set[str], passage: PreparedPassage) -> bool:
+    if not passage.groups.isdisjoint(groups_of(word.stem)):
+        return False
+    return any(
+        other not in stems and not passage.stems[other].isdisjoint(word.polarities)
+        for other in _opposites_of(word)
+        if other in passage.stems
+    ) or _is_undone(word, passage)
+
+
+def _opposites_of(word: Word) -> Iterable[str]:
+    yield from _OPPOSITES.get(word.stem, ())
+    if word.is_name:
+        return
+    surface = fold(word.surface)
+    for prefix in NEGATING_PREFIXES:
+        yield stem_of(prefix + surface)
+        if surface.startswith(prefix) and len(surface) >= len(prefix) + SHORTEST_BASE:
+            yield stem_of(surface.removeprefix(prefix))
+
+
+def _is_undone(word: Word, passage: PreparedPassage) -> bool:
+    """Unchecked where the passage has verified."""
+    surface = fold(word.surface)
+    if not surface.startswith("un") or word.is_negated:
+        return False
+    return not passage.groups.isdisjoint(groups_of(stem_of(surface[2:])))
+
+
+def _is_nearer_to_opposite(
+    at: int, words: Sequence[Word], stems: Set[str], passage: PreparedPassage
+) -> bool:
+    """Where the passage has both, which of them is said of the words beside it."""
+    word = words[at]
+    others = [
+        each for each in _OPPOSITES.get(word.stem, ()) if each in passage.stems and each not in stems
+    ]
+    if not others:
+        return False
+    places: dict[str, list[int]] = {}
+    for place, each in enumerate(passage.words):
+        places.setdefault(each.stem, []).append(place)
+    before = next((each.stem for each in reversed(words[:at]) if each.stem in places), None)
+    after = next((each.stem for each in words[at + 1 :] if each.stem in places), None)
+    return any(
+        _distance(places, other, beside) < _distance(places, word.stem, beside)
+        for beside in (before, after)
+        if beside and beside != word.stem
+        for other in others
+    )
+
+
+def _distance(places: Mapping[str, list[int]], one: str, other: str) -> int:
+    return min(abs(a - b) for a in places[one] for b in places[other])
+
+
+# What is said of which ----------------------------------------------------------------------
+def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
+    """What is said of each of two names is said of the other one there."""
+    names = {word.stem for word in words if word.is_name and word.stem in passage.names}
+    if len(names) < 2:
+        return None
+    common = {word.stem for word in words} & passage.stems.keys()
+    here, there = _owners(words, names, common), _owners(passage.words, names, common)
+    both = here.keys() & there.keys()
+    if len(both) >= 2 and all(here[stem].isdisjoint(there[stem]) for stem in both):
+        return Conflict("swap", " ".join(sorted(names)))
+    return None
+
+
+def _owners(words: Sequence[Word], names: Set[str], common: Set[str]) -> dict[str, set[str]]:
+    """For each word the names that stand before it."""
+    owners: dict[str, set[str]] = {}
+    last = ""
+    for word in words:
+        if last and word.stem in common and word.stem != last:
+            owners.setdefault(word.stem, set()).add(last)
+        if word.stem in names:
+            last = word.stem
+    return owners
+
+
+def _label(
+    words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
+) -> Conflict | None:
+    """The sentence names another item of the same list, and not the passage's."""
+    own = passage.own_labels
+    if not own:
+        return None
+    run = f" {' '.join(word.stem for word in words)} "
+    if any(f" {label} " in run for label in own):
+        return None
+    stems = {word.stem for word in words}
+    for label in section.labels.get(passage.passage.above, frozenset()) - own:
+        named = set(label.split())
+        if named & passage.label:  # alike but for a word: global planner, local planner
+            told_apart = named - passage.label
+            is_named = bool(told_apart & stems) and not (passage.label - named) & stems
+            is_named = is_named or (f" {label} " in run and bool(told_apart))
+        else:
+            is_named = f" {label} " in run and (" " in label or stems.isdisjoint(passage.label))
+        if is_named:
+            return Conflict("label", label)
+    return None
