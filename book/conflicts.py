@@ -5,21 +5,23 @@ words that agree: a sentence with its number changed is as alike as one can be.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import pairwise
 from typing import NamedTuple
 
 from book.compared import PreparedPassage, PreparedSection, groups_of
-from book.english import IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
-from book.sentence_words import Word, fold, stem_of
+from book.english import EXCLUSIVE, IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
+from book.sentence_words import NEGATED, Word, fold, stem_of
 
 _OPPOSITES = {stem_of(word): frozenset(map(stem_of, words)) for word, words in opposites().items()}
+_EXCLUSIVE = frozenset(map(stem_of, EXCLUSIVE))
 SHORTEST_BASE = 4  # letters that "un" or "non" is put before
 
 
 class Conflict(NamedTuple):
-    """`word` is the sentence's; `is_absence`: the passage only lacks it, and says nothing else."""
+    """`stems` are the sentence's; `is_absence`: the passage only lacks them, and says nothing else."""
 
     kind: str
-    word: str
+    stems: frozenset[str]
     is_absence: bool = False
 
 
@@ -52,10 +54,10 @@ def _number_conflict(
 ) -> Conflict | None:
     if word.before:  # a name's, as in ROS 2
         known = any(is_same_number(word, number) for number in section.numbers)
-        return None if known else Conflict("number", word.surface)
+        return None if known else Conflict("number", frozenset({word.stem}))
     if counted := _of_the_same(word, passage.numbers):
         if not any(is_same_number(word, number) for number in counted):
-            return Conflict("number", word.surface)
+            return Conflict("number", frozenset({word.stem}))
     if any(is_same_number(word, number) for number in passage.numbers):
         return None
     if any(IMPLIED_NUMBERS.get(fold(each.surface)) == word.value for each in passage.words):
@@ -63,7 +65,7 @@ def _number_conflict(
     if not word.unit and word.value in section.lengths:
         return None
     comparable = any(number.unit == word.unit for number in passage.numbers if not number.before)
-    return Conflict("number", word.surface, is_absence=not comparable)
+    return Conflict("number", frozenset({word.stem}), is_absence=not comparable)
 
 
 def _of_the_same(word: Word, numbers: Iterable[Word]) -> list[Word]:
@@ -89,14 +91,14 @@ def _name_conflict(
     # A sentence of several clauses may rest on sentences side by side.
     if words[-1].clause > 0 and stem in section.blocks[passage.passage.block]:
         return None
-    return Conflict("name", word.surface)
+    return Conflict("name", frozenset({word.stem}))
 
 
 def _unit_conflict(word: Word, passage: PreparedPassage) -> Conflict | None:
     """Another unit of what this one measures."""
     others = (UNITS.get(fold(each.surface)) for each in passage.words if each.unit)
     if any(other and other[0] == word.unit for other in others):
-        return Conflict("unit", word.surface)
+        return Conflict("unit", frozenset({word.stem}))
     return None
 
 
@@ -104,21 +106,26 @@ def _unit_conflict(word: Word, passage: PreparedPassage) -> Conflict | None:
 def _negation(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
     negated = [word for word in words if word.is_negated]
     if negated and not passage.negations:
-        return Conflict("negation", negated[0].stem)
-    both_negated = any(True in passage.stems.get(word.stem, ()) for word in negated)
+        return Conflict("negation", frozenset(word.stem for word in negated))
     stems = {word.stem for word in words}
+    if "only" in stems and not passage.negations and passage.stems.keys().isdisjoint(_EXCLUSIVE):
+        return Conflict("negation", frozenset({"only"}))
+    differing = {
+        word.stem
+        for word in words
+        if word.value is None
+        and word.stem in passage.stems
+        and passage.stems[word.stem].isdisjoint(word.polarities)
+    }
+    if differing and not any(passage.stems.get(word.stem) == NEGATED for word in negated):
+        return Conflict("negation", frozenset(differing))
     for at, word in enumerate(words):
         there = passage.stems.get(word.stem)
         if there is None:
             if _is_opposed(word, stems, passage):
-                return Conflict("opposite", word.stem)
-        elif word.value is not None:
-            continue
-        elif there.isdisjoint(word.polarities):
-            if not both_negated:
-                return Conflict("negation", word.stem)
-        elif _is_nearer_to_opposite(at, words, stems, passage):
-            return Conflict("opposite", word.stem)
+                return Conflict("opposite", frozenset({word.stem}))
+        elif word.value is None and _is_nearer_to_opposite(at, words, stems, passage):
+            return Conflict("opposite", frozenset({word.stem}))
     return None
 
 
@@ -156,8 +163,11 @@ def _is_nearer_to_opposite(
 ) -> bool:
     """Where the passage has both, which of them is said of the words beside it."""
     word = words[at]
+    groups = frozenset().union(*map(groups_of, stems))
     others = [
-        each for each in _OPPOSITES.get(word.stem, ()) if each in passage.stems and each not in stems
+        each
+        for each in _OPPOSITES.get(word.stem, ())
+        if each in passage.stems and each not in stems and groups.isdisjoint(groups_of(each))
     ]
     if not others:
         return False
@@ -184,12 +194,36 @@ def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
     names = {word.stem for word in words if word.is_name and word.stem in passage.names}
     if len(names) < 2:
         return None
-    common = {word.stem for word in words} & passage.stems.keys()
+    if words[-1].clause == 0 and _are_apart(names, words, passage):
+        return Conflict("swap", frozenset(names))
+    common = {
+        word.stem
+        for word in words
+        if _is_once(word.stem, words) and _is_once(word.stem, passage.words)
+    }
+    names &= common
     here, there = _owners(words, names, common), _owners(passage.words, names, common)
     both = here.keys() & there.keys()
     if len(both) >= 2 and all(here[stem].isdisjoint(there[stem]) for stem in both):
-        return Conflict("swap", " ".join(sorted(names)))
+        return Conflict("swap", frozenset(names))
     return None
+
+
+def _is_once(name: str, words: Sequence[Word]) -> bool:
+    return sum(word.stem == name for word in words) == 1
+
+
+def _are_apart(names: Set[str], words: Sequence[Word], passage: PreparedPassage) -> bool:
+    """The clauses that have these names each have others, and none has two of them."""
+    clauses: dict[int, set[str]] = {}
+    for word in passage.words:
+        if word.is_name:
+            clauses.setdefault(word.clause, set()).add(word.stem)
+    mentioned = {word.stem for word in words}
+    with_names = [clause for clause in clauses.values() if clause & names]
+    return len(with_names) > 1 and all(
+        len(clause & names) == 1 and clause - mentioned for clause in with_names
+    )
 
 
 def _owners(words: Sequence[Word], names: Set[str], common: Set[str]) -> dict[str, set[str]]:
@@ -218,11 +252,12 @@ def _label(
     for label in section.labels.get(passage.passage.above, frozenset()) - own:
         named = set(label.split())
         if named & passage.label:  # alike but for a word: global planner, local planner
-            told_apart = named - passage.label
-            is_named = bool(told_apart & stems) and not (passage.label - named) & stems
-            is_named = is_named or (f" {label} " in run and bool(told_apart))
+            is_named = any(
+                f" {one} {other} " in run and not {one, other} <= passage.label
+                for one, other in pairwise(label.split())
+            )
         else:
             is_named = f" {label} " in run and (" " in label or stems.isdisjoint(passage.label))
         if is_named:
-            return Conflict("label", label)
+            return Conflict("label", frozenset(named))
     return None

@@ -12,7 +12,7 @@ FUNCTION_WORDS = frozenset(
     what and or as at by for from in into of on onto to with within via through than then so such
     is are was were be been being am has have had having do does did doing done would could should
     will shall can may might if when where while because since although though but also too very
-    just quite about s t re ve ll d m example e g i ie eg etc how why yet still itself thus hence
+    quite about s t re ve ll d m example e g i ie eg etc how why yet still itself thus hence
     therefore both each other another own same get gets got make makes made making way ways thing
     things kind sort
     """.split()
@@ -139,6 +139,9 @@ distance baseline separated range further
 accumulate build
 """
 
+# Leave nothing else; a passage that supports them has one of them, or a negation.
+EXCLUSIVE = frozenset("only just sole solely single exclusively one once alone except".split())
+
 # What comes after them is a name.
 NAMING_WORDS = frozenset({"called", "named", "termed", "dubbed"})
 # A sentence that begins with one goes on about what the one before it was about.
@@ -159,9 +162,6 @@ global | local
 upper top above | lower bottom below
 forward ahead | backward
 left | right
-input | output
-client | server
-publisher | subscriber
 parent | child
 internal | external
 start begin | stop end
@@ -169,7 +169,7 @@ enable allow | disable forbid prevent
 success succeed | failure fail
 accept allow grant | refuse reject deny forbid
 never | often usually sometimes always
-several many | one single
+several many multiple | single
 serial sequential | parallel concurrent
 simple | complex
 automatic automatically | manual manually hand
@@ -177,12 +177,7 @@ linear | angular
 public | private
 open | closed
 minimum minimal min | maximum maximal max
-single one | multiple several many
 serialize | deserialize
-cpu | gpu
-cloud | onboard
-read | write
-push | pull
 short | long
 small | large big huge
 hard | soft
@@ -192,7 +187,6 @@ easy | difficult
 cheap | expensive
 horizontal vertical
 old | new
-deny denied | need
 """
 
 # Stand before what they negate. Some other languages' too; nothing is lost on English.

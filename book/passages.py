@@ -84,7 +84,7 @@ def _of_text(text: str, items: list[_Item], block: int) -> Iterator[Passage]:
     if text.startswith("|"):
         if not _TABLE_RULE.match(text):
             first_cell = text.strip("| ").partition("|")[0].strip()
-            yield Passage(text, (first_cell, *labels), block, above, False)
+            yield Passage(text, (first_cell, *labels), block, -block, False)
         return
     own = items[-1].block if items else block
     for sentence in _sentences(text):

@@ -29,7 +29,8 @@ SHOWN = 0.33  # a lower score is no support
 NOT_WORD_BY_WORD = 0.79
 OTHER_LANGUAGE = 0.6
 # How much a word counts that is not in the passage itself.
-SYNONYM, CARRIED, NEARBY, NAME_NEARBY, ELSEWHERE = 0.8, 0.7, 0.5, 0.3, 0.25
+SYNONYM, CARRIED, NEARBY, NAME_NEARBY = 0.8, 0.7, 0.5, 0.3
+NEARLY, MOSTLY = 0.9, 0.7
 NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
 SAME_LANGUAGE = 0.25  # share of short words that the section has, too
 SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
@@ -65,16 +66,18 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
         return _best_in_other_language(words, ready)
     candidates = [_candidate(words, passage, ready) for passage in ready.passages]
     candidates.sort(key=lambda each: -each.agreement)
-    differing: list[Conflict] = []
+    differing: list[tuple[float, Conflict]] = []
     for each in candidates:
         if each.agreement < SHOWN:
             break
         found = conflict(words, each.passage, ready, each.acronyms)
         if found is None:
+            if _is_pieced_together(words, each, ready):
+                break
             if _is_contradicted(words, each, differing, candidates, ready):
                 break
             return Quote(each.passage.passage.text, _score(sentence, words, each))
-        differing.append(found)
+        differing.append((each.agreement, found))
     return None
 
 
@@ -132,12 +135,10 @@ def _share(word: Word, passage: PreparedPassage, section: PreparedSection) -> fl
         return SYNONYM
     if stem in passage.carried:
         return CARRIED
-    if stem not in section.stems:
-        return ELSEWHERE * SYNONYM if groups and not groups.isdisjoint(section.groups) else 0
     at = passage.passage
     if stem in passage.label or stem in section.blocks[at.block] or stem in _above(at.above, section):
         return NAME_NEARBY if word.is_name and stem not in section.topics else NEARBY
-    return ELSEWHERE
+    return 0
 
 
 def _above(block: int, section: PreparedSection) -> Set[str]:
@@ -159,19 +160,35 @@ def _spelled_out(words: Sequence[Word], passage: PreparedPassage) -> Set[int]:
     return found
 
 
+def _is_pieced_together(
+    words: Sequence[Word], best: _Candidate, section: PreparedSection
+) -> bool:
+    """Whether a sentence of one clause has words from here and there: it may join what is not one."""
+    if best.agreement >= MOSTLY or words[-1].clause > 0:
+        return False
+    return any(
+        word.value is None
+        and word.stem in section.stems
+        and word.stem not in section.topics
+        and not _share(word, best.passage, section)
+        for word in words
+    )
+
+
 def _is_contradicted(
     words: Sequence[Word],
     best: _Candidate,
-    differing: Sequence[Conflict],
+    differing: Sequence[tuple[float, Conflict]],
     candidates: Sequence[_Candidate],
     section: PreparedSection,
 ) -> bool:
     """Whether a passage that agrees more says something else of what the best one is silent on."""
-    agreeing = best.passage.stems
-    for each in differing:
-        if each.kind in ("negation", "opposite") and each.word in agreeing:
+    agreeing = best.passage.stems.keys()
+    for agreement, found in differing:
+        is_settled = found.kind in ("negation", "opposite") and found.stems <= agreeing
+        if is_settled and best.agreement >= NEARLY * agreement:
             continue
-        if not each.is_absence:
+        if not found.is_absence:
             return True
     numbers = [word for word in words if word.value is not None and word.noun]
     if not numbers:
@@ -196,12 +213,21 @@ def _score(sentence: str, words: Sequence[Word], best: _Candidate) -> float:
 
 
 def _is_word_by_word(words: Sequence[Word], passage: PreparedPassage) -> bool:
-    """Whether all words stand there, in their order."""
-    there = iter(passage.words)
-    return all(
-        any(word.stem == each.stem and word.is_negated == each.is_negated for each in there)
-        for word in words
-    )
+    """Whether all words stand there, in their order and in no more clauses."""
+    there, clauses = iter(passage.words), set()
+    for word in words:
+        alike = (each for each in there if _is_same(word, each))
+        found = next(alike, None)
+        if found is None:
+            return False
+        clauses.add(found.clause)
+    return len(clauses) <= len({word.clause for word in words})
+
+
+def _is_same(one: Word, other: Word) -> bool:
+    if one.value is not None:
+        return is_same_number(one, other)
+    return one.stem == other.stem and one.is_negated == other.is_negated
 
 
 # Other languages ----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ IRREGULAR = {
 }  # fmt: skip
 SINGULAR_VERBS = ("is", "was", "has", "does", "can", "cannot", "will", "isn't", "doesn't")
 NEGATING = NEGATIONS | SOFT_NEGATIONS
-NEGATION_REACH = 4  # content words
+NEGATION_REACH = 3
 
 
 class Word(NamedTuple):
