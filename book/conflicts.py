@@ -33,7 +33,7 @@ def conflict(
         if word.value is not None:
             found = _number_conflict(word, passage, section)
         elif at not in acronyms and (word.is_name or word.unit):
-            found = _name_conflict(word, words, passage, section)
+            found = _name_conflict(at, words, passage, section)
         else:
             continue
         if found:
@@ -79,10 +79,14 @@ def _of_the_same(word: Word, numbers: Iterable[Word]) -> list[Word]:
 
 # Names --------------------------------------------------------------------------------------
 def _name_conflict(
-    word: Word, words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
+    at: int, words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
 ) -> Conflict | None:
-    stem = word.stem
-    if stem in passage.stems or stem in passage.label or stem in passage.carried:
+    word, stem = words[at], words[at].stem
+    if stem in passage.stems:
+        return None
+    if word.is_name and _is_in_the_place_of_another(at, words, passage):
+        return Conflict("name", frozenset({stem}))
+    if stem in passage.label or stem in passage.carried:
         return None
     if not word.is_name:
         return _unit_conflict(word, passage)
@@ -92,6 +96,20 @@ def _name_conflict(
     if words[-1].clause > 0 and stem in section.blocks[passage.passage.block]:
         return None
     return Conflict("name", frozenset({word.stem}))
+
+
+def _is_in_the_place_of_another(at: int, words: Sequence[Word], passage: PreparedPassage) -> bool:
+    """Whether the passage has another name between the same words."""
+    before = words[at - 1].stem if at else ""
+    after = words[at + 1].stem if at + 1 < len(words) else ""
+    mentioned = {word.stem for word in words}
+    around = ["", *(word.stem for word in passage.words), ""]
+    return any(
+        word.is_name
+        and word.stem not in mentioned
+        and (around[place], around[place + 2]) == (before, after)
+        for place, word in enumerate(passage.words)
+    )
 
 
 def _unit_conflict(word: Word, passage: PreparedPassage) -> Conflict | None:

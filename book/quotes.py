@@ -227,7 +227,15 @@ def _is_word_by_word(words: Sequence[Word], passage: PreparedPassage) -> bool:
 def _is_same(one: Word, other: Word) -> bool:
     if one.value is not None:
         return is_same_number(one, other)
-    return one.stem == other.stem and one.is_negated == other.is_negated
+    if one.is_negated != other.is_negated:
+        return False
+    if one.is_name or other.is_name:
+        return _name_of(one) == _name_of(other)
+    return one.stem == other.stem
+
+
+def _name_of(word: Word) -> str:
+    return fold(word.surface).replace("’", "'").removesuffix("'s").removesuffix("s")
 
 
 # Other languages ----------------------------------------------------------------------------
