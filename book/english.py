@@ -203,6 +203,13 @@ NEGATIONS = frozenset(
     не нет ни без никогда
     نہیں نہ بغیر لا ليس لم لن بدون""".split()
 )
+# Turn what a sentence says as a negation does.
+TURNING_WORDS = NEGATIONS | frozenset(
+    """all every each any some most many few more less fewer always often sometimes rarely seldom only
+    before after first last until unless required optional high low higher lower up down increase
+    decrease""".split()
+)
+
 # Negate by what they mean, so that what follows may stand either way.
 SOFT_NEGATIONS = frozenset(
     """avoid avoids avoiding prevent prevents preventing eliminate eliminates eliminating remove

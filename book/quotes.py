@@ -20,7 +20,7 @@ from book.compared import (
 )
 from book.conflicts import Conflict, conflict, is_same_number
 from book.quotations import contains, quotations
-from book.sentence_words import Word, count_negations, fold, words_of_sentence
+from book.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
 
 __all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
 __all__ += ["quotations"]
@@ -30,7 +30,7 @@ NOT_WORD_BY_WORD = 0.79
 OTHER_LANGUAGE = 0.6
 # How much a word counts that is not in the passage itself.
 SYNONYM, CARRIED, NEARBY, NAME_NEARBY = 0.8, 0.7, 0.5, 0.3
-NEARLY, MOSTLY = 0.9, 0.7
+NEARLY, MOSTLY, ALMOST_ALL, WHOLE = 0.9, 0.7, 0.9, 0.8
 NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
 SAME_LANGUAGE = 0.25  # share of short words that the section has, too
 SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
@@ -72,7 +72,7 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
             break
         found = conflict(words, each.passage, ready, each.acronyms)
         if found is None:
-            if _is_pieced_together(words, each, ready):
+            if _is_turned(sentence, words, each) or _is_pieced_together(words, each, ready):
                 break
             if _is_contradicted(words, each, differing, candidates, ready):
                 break
@@ -158,6 +158,16 @@ def _spelled_out(words: Sequence[Word], passage: PreparedPassage) -> Set[int]:
                 found.update(range(at, at + len(letters)))
                 break
     return found
+
+
+def _is_turned(sentence: str, words: Sequence[Word], best: _Candidate) -> bool:
+    """Of a sentence that is almost the passage's: whether small words turn what it says."""
+    if best.agreement < ALMOST_ALL:
+        return False
+    here, there = turning_words(sentence), turning_words(best.passage.passage.text)
+    said = {word.stem for word in words}
+    is_part = len(said & best.passage.stems.keys()) < WHOLE * len(best.passage.stems)
+    return bool(here - there) or (not is_part and here != there)
 
 
 def _is_pieced_together(

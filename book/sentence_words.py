@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from book.english import (
     NEGATIONS,
     NUMBER_WORDS,
     SOFT_NEGATIONS,
+    TURNING_WORDS,
     UNITS,
 )
 
@@ -306,3 +308,10 @@ def count_negations(text: str) -> int:
     """How many of its words negate, one way or another."""
     words = map(str.casefold, _LETTERS.findall(text))
     return sum(each in NEGATING for each in words) + len(_NEGATIVE_WORD.findall(text))
+
+
+@lru_cache(4096)
+def turning_words(text: str) -> Counter[str]:
+    """Its negations, quantities and words of order, each with how often it stands there."""
+    words = _LETTERS.findall(re.sub(r"n['’]t\b", " not", text).casefold())
+    return Counter("not" if each == "cannot" else each for each in words if each in TURNING_WORDS)
