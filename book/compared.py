@@ -36,8 +36,12 @@ class PreparedPassage(NamedTuple):
     acronyms: tuple[str, ...]
     label: frozenset[str]
     own_labels: frozenset[str]
-    negations: int
     carried: Set[str] = NONE
+
+
+    @property
+    def negations(self) -> int:
+        return count_negations(self.passage.text)
 
 
 class PreparedSection(NamedTuple):
@@ -101,7 +105,8 @@ def _prepared_passage(passage: Passage) -> PreparedPassage:
     words = words_of_sentence(passage.text, is_code=passage.is_code)
     stems: dict[str, frozenset[bool]] = {}
     for word in words:
-        stems[word.stem] = stems.get(word.stem, frozenset()) | word.polarities
+        there = stems.get(word.stem)
+        stems[word.stem] = there | word.polarities if there else word.polarities
     return PreparedPassage(
         passage=passage,
         words=words,
@@ -112,7 +117,6 @@ def _prepared_passage(passage: Passage) -> PreparedPassage:
         acronyms=tuple(_acronyms(words)),
         label=frozenset().union(*map(_stems_of_label, passage.labels)),
         own_labels=frozenset().union(*map(_runs_of_label, passage.labels)),
-        negations=count_negations(passage.text),
     )
 
 

@@ -64,7 +64,8 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
         return None
     if _is_other_language(sentence, ready):
         return _best_in_other_language(words, ready)
-    candidates = [_candidate(words, passage, ready) for passage in ready.passages]
+    weights = [_weight(word, ready) for word in words]
+    candidates = [_candidate(words, weights, passage, ready) for passage in ready.passages]
     candidates.sort(key=lambda each: -each.agreement)
     differing: list[tuple[float, Conflict]] = []
     for each in candidates:
@@ -107,15 +108,19 @@ def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...
 
 # Agreement ----------------------------------------------------------------------------------
 def _candidate(
-    words: Sequence[Word], passage: PreparedPassage, section: PreparedSection
+    words: Sequence[Word],
+    weights: Sequence[float],
+    passage: PreparedPassage,
+    section: PreparedSection,
 ) -> _Candidate:
     acronyms = _spelled_out(words, passage)
-    total = agreed = 0.0
+    agreed = 0.0
     for at, word in enumerate(words):
-        weight = _weight(word, section)
-        total += weight
-        agreed += weight if at in acronyms else weight * _share(word, passage, section)
-    return _Candidate(agreed / total, passage, acronyms)
+        if word.stem in passage.stems or at in acronyms:
+            agreed += weights[at]
+        elif word.value is not None or word.stem in section.stems or groups_of(word.stem):
+            agreed += weights[at] * _share(word, passage, section)
+    return _Candidate(agreed / sum(weights), passage, acronyms)
 
 
 def _weight(word: Word, section: PreparedSection) -> float:

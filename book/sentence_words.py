@@ -45,7 +45,40 @@ IRREGULAR = {
 }  # fmt: skip
 SINGULAR_VERBS = ("is", "was", "has", "does", "can", "cannot", "will", "isn't", "doesn't")
 NEGATING = NEGATIONS | SOFT_NEGATIONS
+SPECIAL_WORDS = NEGATING | CLAUSE_WORDS | {"free", "denied", "less", "rather", "instead"}
 NEGATION_REACH = 3
+
+
+class _Form(NamedTuple):
+    """What is known of a word as it is written, wherever it stands."""
+
+    bare: str  # in lower case, without apostrophes
+    stem: str
+    says_something: bool
+    looks_like_a_name: bool
+    is_capital: bool
+    is_plain: bool  # none of the words that mean something for those after them
+    unit: str
+
+
+@lru_cache(50_000)
+def _form_of(surface: str) -> _Form:
+    bare = surface.casefold().replace("’", "").replace("'", "")
+    says_something = bare not in FUNCTION_WORDS
+    return _Form(
+        bare=bare,
+        stem=stem_of(surface),
+        says_something=says_something,
+        looks_like_a_name=surface[-1] in "+#" or any(map(str.isupper, surface[1:])),
+        is_capital=surface[0].isupper(),
+        is_plain=not (
+            bare in SPECIAL_WORDS
+            or surface.endswith(("n't", "n’t"))
+            or bare in NUMBER_WORDS
+            or bare in MULTIPLIERS
+        ),
+        unit=UNITS[bare][0] if bare in UNITS and len(bare) > 2 else "",
+    )
 
 
 class Word(NamedTuple):
@@ -135,13 +168,13 @@ class _Reading:
 
     def words(self) -> tuple[Word, ...]:
         for at, token in enumerate(self._tokens):
-            if token["mark"]:
+            if token.lastgroup == "word":
+                self._read_word(at, token)
+            elif token.lastgroup == "mark":
                 self._read_mark(token)
                 continue
-            if token["number"]:
-                self._read_digits(at, token)
             else:
-                self._read_word(at, token)
+                self._read_digits(at, token)
             self._end, self._starts = token.end(), False
         return tuple(self._words)
 
@@ -197,29 +230,36 @@ class _Reading:
         return ""
 
     def _read_word(self, at: int, token: re.Match[str]) -> None:
-        bare = token[0].casefold().replace("’", "").replace("'", "")
+        form = _form_of(token[0])
+        if not form.is_plain and self._read_special(at, token, form.bare):
+            return
+        is_name = self._is_a_name(token, form)
+        if form.says_something and (is_name or len(form.bare) > 1):
+            self._add_word(at, token, form, is_name)
+        else:
+            self._name = ""
+        if not form.is_plain and form.bare in SOFT_NEGATIONS:
+            self._doubts = NEGATION_REACH
+        if form.says_something:
+            self._is_named = form.bare in NAMING_WORDS
+
+    def _read_special(self, at: int, token: re.Match[str], bare: str) -> bool:
+        """Whether that was all there is to read of it."""
         if bare in NUMBER_WORDS:
             self._add_number(at, token, NUMBER_WORDS[bare])
-            return
+            return True
         if bare in MULTIPLIERS and self._counting:
             number = self._words[-1]
             self._words[-1] = number._replace(value=(number.value or 0) * MULTIPLIERS[bare])
-            return
+            return True
         if self._read_negation(at, token, bare):
             self._name = ""
-            return
+            return True
         if bare in CLAUSE_WORDS:
             self._negates = 0
             self._is_condition = bare in ("if", "unless")
             self._clause += bool(self._words)
-        is_name = self._is_a_name(token, bare)
-        if bare not in FUNCTION_WORDS and (len(bare) > 1 or is_name):
-            self._add_word(at, token, bare, is_name)
-        else:
-            self._name = ""
-        if bare in SOFT_NEGATIONS:
-            self._doubts = NEGATION_REACH
-        self._is_named = bare in NAMING_WORDS or (self._is_named and bare in FUNCTION_WORDS)
+        return False
 
     def _read_negation(self, at: int, token: re.Match[str], bare: str) -> bool:
         start = token.start()
@@ -240,44 +280,42 @@ class _Reading:
             self._negates = 0 if self._negates or self._is_condition else reach
         return is_negation
 
-    def _is_a_name(self, token: re.Match[str], bare: str) -> bool:
-        surface, (start, end) = token[0], token.span()
-        if self._is_code or self._is_named and bare not in FUNCTION_WORDS:
+    def _is_a_name(self, token: re.Match[str], form: _Form) -> bool:
+        if self._is_code or form.looks_like_a_name or (form.is_capital and not self._starts):
             return True
-        if surface[-1] in "+#" or any(map(str.isupper, surface[1:])):
+        if not form.says_something and len(form.bare) > 1:
+            return False
+        if self._is_named:
             return True
-        if surface[0].isupper() and not self._starts:
+        start, end = token.span()
+        if self._starts and not self._words and not form.is_capital and token[0].isascii():
             return True
-        if not self._words and self._starts and surface[0].islower():
-            return bare not in FUNCTION_WORDS and surface.isascii()
         if start == self._end + 1 and self._text[self._end] in INSIDE_NAMES:
             return True
         if self._text[end : end + 1] in INSIDE_NAMES and self._text[end + 1 : end + 2].isalnum():
             return end < len(self._text)
         return any(first <= start < last for first, last in self._code)
 
-    def _add_word(self, at: int, token: re.Match[str], bare: str, is_name: bool) -> None:
-        stem = stem_of(token[0])
-        unit = UNITS[bare][0] if bare in UNITS and len(bare) > 2 else ""
+    def _add_word(self, at: int, token: re.Match[str], form: _Form, is_name: bool) -> None:
         if self._counting:
             following = self._tokens[at + 1][0].casefold() if at + 1 < len(self._tokens) else ""
             number = self._words[-1]
-            if bare in UNITS and following != "of" and not number.unit:
-                self._set_unit(at, bare)
-            elif bare not in ("time", "times"):
-                self._words[-1] = number._replace(after=stem)
+            if form.bare in UNITS and following != "of" and not number.unit:
+                self._set_unit(at, form.bare)
+            elif form.bare not in ("time", "times"):
+                self._words[-1] = number._replace(after=form.stem)
             self._counting = False
         is_negated = self._negates > 0 and (not is_name or self._negates in (1, NEGATION_REACH))
         is_subject = not self._words and self._starts and self._is_verb_next(at)
         self._words.append(
             Word(
-                stem, token[0], is_name, is_negated, self._doubts > 0, is_subject,
-                unit=unit, clause=self._clause,
+                form.stem, token[0], is_name, is_negated, self._doubts > 0, is_subject,
+                None, form.unit, "", "", "", self._clause,
             )
         )  # fmt: skip
         self._negates = max(self._negates - 1, 0)
         self._doubts = max(self._doubts - 1, 0)
-        self._name = stem if is_name else ""
+        self._name = form.stem if is_name else ""
 
     def _is_verb_next(self, at: int) -> bool:
         following = self._tokens[at + 1][0] if at + 1 < len(self._tokens) else ""
@@ -304,6 +342,7 @@ _NEGATIVE_WORD = re.compile(
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
+@lru_cache(4096)
 def count_negations(text: str) -> int:
     """How many of its words negate, one way or another."""
     words = map(str.casefold, _LETTERS.findall(text))
