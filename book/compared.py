@@ -98,7 +98,7 @@ def short_words(text: str) -> frozenset[str]:
 
 
 def is_english(words: Set[str]) -> bool:
-    return bool(words) and len(words & FUNCTION_WORDS) >= len(words) / 2
+    return 3 * len(words & FUNCTION_WORDS) >= len(words) > 0
 
 
 def _prepared_passage(passage: Passage) -> PreparedPassage:

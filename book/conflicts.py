@@ -5,6 +5,7 @@ words that agree: a sentence with its number changed is as alike as one can be.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -152,20 +153,25 @@ def _is_opposed(word: Word, stems: Set[str], passage: PreparedPassage) -> bool:
         return False
     return any(
         other not in stems and not passage.stems[other].isdisjoint(word.polarities)
-        for other in _opposites_of(word)
-        if other in passage.stems
+        for other in _opposites_of(word) & passage.stems.keys()
     ) or _is_undone(word, passage)
 
 
-def _opposites_of(word: Word) -> Iterable[str]:
-    yield from _OPPOSITES.get(word.stem, ())
-    if word.is_name:
-        return
-    surface = fold(word.surface)
-    for prefix in NEGATING_PREFIXES:
-        yield stem_of(prefix + surface)
-        if surface.startswith(prefix) and len(surface) >= len(prefix) + SHORTEST_BASE:
-            yield stem_of(surface.removeprefix(prefix))
+def _opposites_of(word: Word) -> frozenset[str]:
+    known = _OPPOSITES.get(word.stem, frozenset())
+    return known if word.is_name else known | _undone(word.surface)
+
+
+@lru_cache(20_000)
+def _undone(surface: str) -> frozenset[str]:
+    """In stems: the word with a negating prefix, or without it."""
+    word = fold(surface)
+    return frozenset(
+        stem_of(each)
+        for prefix in NEGATING_PREFIXES
+        for each in (prefix + word, word.removeprefix(prefix))
+        if each != word and len(each) >= SHORTEST_BASE
+    )
 
 
 def _is_undone(word: Word, passage: PreparedPassage) -> bool:

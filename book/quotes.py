@@ -32,6 +32,7 @@ OTHER_LANGUAGE = 0.6
 SYNONYM, CARRIED, NEARBY, NAME_NEARBY = 0.8, 0.7, 0.5, 0.3
 NEARLY, MOSTLY, ALMOST_ALL, WHOLE = 0.9, 0.7, 0.9, 0.8
 NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
+ENOUGH_IN_COMMON = 2.0  # weight: a name and a word, or three words
 SAME_LANGUAGE = 0.25  # share of short words that the section has, too
 SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
 
@@ -44,6 +45,14 @@ class Quote(NamedTuple):
 
     text: str
     score: float
+
+
+class _Asked(NamedTuple):
+    word: Word
+    stem: str
+    weight: float
+    groups: frozenset[str]
+    may_agree: bool  # with a passage that does not have it
 
 
 class _Candidate(NamedTuple):
@@ -62,24 +71,29 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
     words = _named(_words(sentence), ready)
     if not words:
         return None
-    if _is_other_language(sentence, ready):
+    if _is_other_language(words, sentence, ready):
         return _best_in_other_language(words, ready)
-    weights = [_weight(word, ready) for word in words]
-    candidates = [_candidate(words, weights, passage, ready) for passage in ready.passages]
-    candidates.sort(key=lambda each: -each.agreement)
+    asked = _asked(words, ready)
+    total = sum(each.weight for each in asked)
+    candidates = [_candidate(asked, total, passage, ready) for passage in ready.passages]
+    candidates.sort(key=_by_agreement, reverse=True)
     differing: list[tuple[float, Conflict]] = []
     for each in candidates:
         if each.agreement < SHOWN:
             break
         found = conflict(words, each.passage, ready, each.acronyms)
         if found is None:
-            if _is_turned(sentence, words, each) or _is_pieced_together(words, each, ready):
+            if _is_turned(sentence, words, each) or _is_pieced_together(asked, each, ready):
                 break
-            if _is_contradicted(words, each, differing, candidates, ready):
+            if _is_contradicted(asked, each, differing, candidates, ready):
                 break
             return Quote(each.passage.passage.text, _score(sentence, words, each))
         differing.append((each.agreement, found))
     return None
+
+
+def _by_agreement(candidate: _Candidate) -> float:
+    return candidate.agreement
 
 
 def is_supported(sentence: str, sections: Iterable[str | PreparedSection]) -> bool:
@@ -108,19 +122,31 @@ def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...
 
 # Agreement ----------------------------------------------------------------------------------
 def _candidate(
-    words: Sequence[Word],
-    weights: Sequence[float],
-    passage: PreparedPassage,
-    section: PreparedSection,
+    asked: Sequence[_Asked], total: float, passage: PreparedPassage, section: PreparedSection
 ) -> _Candidate:
-    acronyms = _spelled_out(words, passage)
-    agreed = 0.0
-    for at, word in enumerate(words):
-        if word.stem in passage.stems or at in acronyms:
-            agreed += weights[at]
-        elif word.value is not None or word.stem in section.stems or groups_of(word.stem):
-            agreed += weights[at] * _share(word, passage, section)
-    return _Candidate(agreed / sum(weights), passage, acronyms)
+    acronyms = _spelled_out(asked, passage)
+    stems, agreed = passage.stems, 0.0
+    for at, each in enumerate(asked):
+        if each.stem in stems or at in acronyms:
+            agreed += each.weight
+        elif each.may_agree:
+            agreed += each.weight * _share(each, passage, section)
+    return _Candidate(agreed / total, passage, acronyms)
+
+
+def _asked(words: Sequence[Word], section: PreparedSection) -> list[_Asked]:
+    return [
+        _Asked(
+            word,
+            word.stem,
+            _weight(word, section),
+            groups := groups_of(word.stem),
+            word.value is not None
+            or word.stem in section.stems
+            or not groups.isdisjoint(section.groups),
+        )
+        for word in words
+    ]
 
 
 def _weight(word: Word, section: PreparedSection) -> float:
@@ -129,14 +155,14 @@ def _weight(word: Word, section: PreparedSection) -> float:
     return base * (1 - COMMON_DISCOUNT * min(common, 1))
 
 
-def _share(word: Word, passage: PreparedPassage, section: PreparedSection) -> float:
-    stem = word.stem
+def _share(asked: _Asked, passage: PreparedPassage, section: PreparedSection) -> float:
+    """How much of a word's weight agrees, from 0 to 1."""
+    word, stem = asked.word, asked.stem
     if stem in passage.stems:
         return 1
     if word.value is not None:
         return float(any(is_same_number(word, number) for number in passage.numbers))
-    groups = groups_of(stem)
-    if groups and not groups.isdisjoint(passage.groups):
+    if not asked.groups.isdisjoint(passage.groups):
         return SYNONYM
     if stem in passage.carried:
         return CARRIED
@@ -150,16 +176,16 @@ def _above(block: int, section: PreparedSection) -> Set[str]:
     return section.blocks.get(block, frozenset())
 
 
-def _spelled_out(words: Sequence[Word], passage: PreparedPassage) -> Set[int]:
+def _spelled_out(asked: Sequence[_Asked], passage: PreparedPassage) -> Set[int]:
     """The places of words whose initials are an acronym there: language model, LLM."""
     if not passage.acronyms:
         return frozenset()
     found: set[int] = set()
-    initials = "".join(fold(word.surface[0]) for word in words)
+    initials = "".join(fold(each.word.surface[0]) for each in asked)
     for acronym in passage.acronyms:
         for letters in (acronym, acronym[1:]):
             at = initials.find(letters) if len(letters) > 1 else -1
-            if at >= 0 and not any(word.is_name for word in words[at : at + len(letters)]):
+            if at >= 0 and not any(each.word.is_name for each in asked[at : at + len(letters)]):
                 found.update(range(at, at + len(letters)))
                 break
     return found
@@ -176,22 +202,22 @@ def _is_turned(sentence: str, words: Sequence[Word], best: _Candidate) -> bool:
 
 
 def _is_pieced_together(
-    words: Sequence[Word], best: _Candidate, section: PreparedSection
+    asked: Sequence[_Asked], best: _Candidate, section: PreparedSection
 ) -> bool:
     """Whether a sentence of one clause has words from here and there: it may join what is not one."""
-    if best.agreement >= MOSTLY or words[-1].clause > 0:
+    if best.agreement >= MOSTLY or asked[-1].word.clause > 0:
         return False
     return any(
-        word.value is None
-        and word.stem in section.stems
-        and word.stem not in section.topics
-        and not _share(word, best.passage, section)
-        for word in words
+        each.word.value is None
+        and each.stem in section.stems
+        and each.stem not in section.topics
+        and not _share(each, best.passage, section)
+        for each in asked
     )
 
 
 def _is_contradicted(
-    words: Sequence[Word],
+    asked: Sequence[_Asked],
     best: _Candidate,
     differing: Sequence[tuple[float, Conflict]],
     candidates: Sequence[_Candidate],
@@ -205,13 +231,13 @@ def _is_contradicted(
             continue
         if not found.is_absence:
             return True
-    numbers = [word for word in words if word.value is not None and word.noun]
+    numbers = [each.word for each in asked if each.word.noun]
     if not numbers:
         return False
-    others = [word for word in words if word.value is None]
-    without = sum(_share(word, best.passage, section) for word in others)
+    others = [each for each in asked if each.word.value is None]
+    without = sum(_share(each, best.passage, section) for each in others)
     return any(
-        sum(_share(word, each.passage, section) for word in others) > without
+        sum(_share(other, each.passage, section) for other in others) > without
         and any(
             number.noun == word.noun and number.value != word.value
             for word in numbers
@@ -254,33 +280,39 @@ def _name_of(word: Word) -> str:
 
 
 # Other languages ----------------------------------------------------------------------------
-def _is_other_language(sentence: str, section: PreparedSection) -> bool:
+def _is_other_language(words: Sequence[Word], sentence: str, section: PreparedSection) -> bool:
     own = short_words(sentence)
-    if is_english(own) and is_english(section.short_words):
-        return False
-    if len(own) < 2 and sentence.isascii():
-        return False
+    if is_english(section.short_words):
+        unknown = sum(word.stem not in section.stems for word in words)
+        return not is_english(own) and 2 * unknown >= len(words)
     return len(own & section.short_words) < SAME_LANGUAGE * len(own) or not own
 
 
 def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> Quote | None:
     """By numbers, names in code and words that both languages have; the rest cannot agree."""
-    telling = [word for word in words if _tells(word, section)]
-    weights = {word: _weight(word, section) for word in telling}
+    words = [word._replace(is_name=word.is_name and not _is_lower(word)) for word in words]
+    telling = [each for each in _asked(words, section) if _tells(each.word, section)]
+    total = sum(each.weight for each in telling)
     best: Quote | None = None
     for passage in section.passages:
-        agreeing = [word for word in telling if _share(word, passage, section) == 1]
-        if not any(word.stem not in section.topics for word in agreeing) and len(agreeing) < 2:
+        agreeing = [each for each in telling if _share(each, passage, section) == 1]
+        if not any(each.stem not in section.topics for each in agreeing) and len(agreeing) < 2:
             continue
-        if any(conflict([word], passage, section, frozenset()) for word in telling):
+        if any(conflict([each.word], passage, section, frozenset()) for each in telling):
             continue
-        score = OTHER_LANGUAGE * sum(weights[word] for word in agreeing) / sum(weights.values())
+        agreed = sum(each.weight for each in agreeing)
+        score = OTHER_LANGUAGE * (agreed / total) * min(agreed / ENOUGH_IN_COMMON, 1)
         if score >= SHOWN and (best is None or score > best.score):
             best = Quote(passage.passage.text, score)
     return best
 
 
+def _is_lower(word: Word) -> bool:
+    """But for its first letter, which some languages write large in all nouns."""
+    return word.surface[1:].islower()
+
+
 def _tells(word: Word, section: PreparedSection) -> bool:
-    if word.value is not None or (word.is_name and not word.surface[1:].islower()):
+    if word.value is not None or word.is_name:
         return True
     return word.stem in section.stems and len(word.surface) >= SHORTEST_SHARED

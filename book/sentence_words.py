@@ -231,6 +231,9 @@ class _Reading:
 
     def _read_word(self, at: int, token: re.Match[str]) -> None:
         form = _form_of(token[0])
+        if form.is_plain and not form.says_something and len(form.bare) > 1:
+            self._name = ""
+            return
         if not form.is_plain and self._read_special(at, token, form.bare):
             return
         is_name = self._is_a_name(token, form)
