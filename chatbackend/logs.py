@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 UUID = re.compile(r"([0-9a-f]{8})-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+# Of a session whose client made an id of its own.
+OTHER_ID = re.compile(r"(/chat/[A-Za-z0-9_.:-]{8})[A-Za-z0-9_.:-]{8,}")
 SHORTEST_SECRET = 6
 # Of what comes from outside, such as a path; each of its characters may be written as six.
 LONGEST_FIELD = 500
@@ -78,7 +80,7 @@ def scrub(text: str) -> str:
     """`text` with secrets masked, and with ids too short to be used."""
     for secret in _secrets:
         text = text.replace(secret, "***")
-    return UUID.sub(r"\1…", text)
+    return OTHER_ID.sub(r"\1…", UUID.sub(r"\1…", text))
 
 
 def write_json(message: "Message") -> None:

@@ -9,7 +9,6 @@ def note(request: HttpRequest, **fields: str) -> None:
     getattr(request, "scope", {}).setdefault("state", {}).update(fields)
 
 
-def note_session(request: HttpRequest, session_id: UUID | None) -> None:
+def note_session(request: HttpRequest, session_id: UUID) -> None:
     """Shortened: a session's id is the reader's key to it."""
-    if session_id:
-        note(request, session_id=str(session_id)[:8])
+    note(request, session_id=str(session_id)[:8])

@@ -38,6 +38,7 @@ from chat.api.schemas import (
     ReadyResponse,
     encode,
 )
+from chat.api.session_ids import AnySessionId
 from chat.errors import (
     AnswerInProgress,
     AnswerStopped,
@@ -129,18 +130,21 @@ async def ask(
     idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
 ) -> HttpResponseBase:
     deadline = asyncio.get_running_loop().time() + ui_stream.FIRST_TOKEN_SECONDS
-    note_session(request, payload.session_id)
     question = _question(request, payload, idempotency_key)
+    if question.session_id:
+        note_session(request, question.session_id)
     if payload.stream or ui_stream.is_wanted(request.headers.get("Accept", "")):
         turn = await service.begin(question, streaming=True)
         note_session(request, turn.session_id)
-        return ui_stream.stream_response(await ui_stream.ready_to_stream(turn, deadline))
+        session_id = _as_sent(payload, turn.session_id)
+        await ui_stream.ready_to_stream(turn, deadline)
+        return ui_stream.stream_response(turn, session_id)
     answer = await service.answer(question)
     note_session(request, answer.session_id)
     return json_response(
         {
             "response": answer.text,
-            "session_id": answer.session_id,
+            "session_id": _as_sent(payload, answer.session_id),
             "timestamp": answer.at,
             "message_id": answer.message_id,
             **grounds(answer.evidence),
@@ -148,10 +152,14 @@ async def ask(
     )
 
 
+def _as_sent(payload: ChatRequest, session_id: UUID) -> str:
+    return payload.session_id.sent if payload.session_id else str(session_id)
+
+
 def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Question:
     return Question(
         payload.message,
-        payload.session_id,
+        payload.session_id.uuid if payload.session_id else None,
         payload.selected_text,
         payload.page_url,
         client_of_request(request),
@@ -168,9 +176,10 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
     summary="Stop the pending answer",
     description="202: it ends within two seconds. 204: no answer was pending.",
 )
-async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    note_session(request, session_id)
-    return no_content(202 if await service.stop(session_id, client_of_request(request)) else 204)
+async def stop_answer(request: HttpRequest, session_id: AnySessionId) -> HttpResponse:
+    note_session(request, session_id.uuid)
+    is_pending = await service.stop(session_id.uuid, client_of_request(request))
+    return no_content(202 if is_pending else 204)
 
 
 @api.put(
@@ -181,12 +190,12 @@ async def stop_answer(request: HttpRequest, session_id: UUID) -> HttpResponse:
     description="A later rating replaces an earlier one. Questions cannot be rated (404).",
 )
 async def give_feedback(
-    request: HttpRequest, session_id: UUID, message_id: UUID, payload: FeedbackRequest
+    request: HttpRequest, session_id: AnySessionId, message_id: UUID, payload: FeedbackRequest
 ) -> HttpResponse:
-    note_session(request, session_id)
+    note_session(request, session_id.uuid)
     rating, comment = payload.rating, payload.comment or ""
     client = client_of_request(request)
-    await sessions.give_feedback(session_id, message_id, rating or "", comment, client)
+    await sessions.give_feedback(session_id.uuid, message_id, rating or "", comment, client)
     return json_response({"rating": rating, "comment": comment})
 
 
@@ -200,15 +209,15 @@ async def give_feedback(
 )
 async def read_conversation(
     request: HttpRequest,
-    session_id: UUID,
+    session_id: AnySessionId,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: UUID | None = None,
 ) -> HttpResponse:
-    note_session(request, session_id)
+    note_session(request, session_id.uuid)
     client = client_of_request(request)
     async with concurrency.slot_for_page(client) as slot:
-        page = await sessions.read_page(session_id, limit, before, client)
-        answer = json_text(_page(*page))
+        page = await sessions.read_page(session_id.uuid, limit, before, client)
+        answer = json_text(_page(session_id.sent, *page))
         slot.size = len(answer.content)
         return answer
 
@@ -220,9 +229,9 @@ async def read_conversation(
     summary="Delete a conversation",
     description="With all its messages. A pending answer is stopped.",
 )
-async def delete_conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    note_session(request, session_id)
-    await sessions.delete(session_id, client_of_request(request))
+async def delete_conversation(request: HttpRequest, session_id: AnySessionId) -> HttpResponse:
+    note_session(request, session_id.uuid)
+    await sessions.delete(session_id.uuid, client_of_request(request))
     return no_content(204)
 
 
@@ -279,7 +288,9 @@ def _message_out(message: Message) -> dict[str, object]:
     }
 
 
-def _page(session: ChatSession, messages: Iterable[Message], has_more: bool) -> str:
+def _page(
+    session_id: str, session: ChatSession, messages: Iterable[Message], has_more: bool
+) -> str:
     """A page of history as JSON: of its messages the newest ones that are not too long together."""
     written: list[str] = []
     size = 0
@@ -291,7 +302,7 @@ def _page(session: ChatSession, messages: Iterable[Message], has_more: bool) -> 
             break
         written.insert(0, text)
     head = {"created_at": session.created_at, "updated_at": session.updated_at}
-    start = encode({"session_id": session.id, **head})
+    start = encode({"session_id": session_id, **head})
     return f'{start[:-1]},"messages":[{",".join(written)}],"has_more":{encode(has_more)}}}'
 
 

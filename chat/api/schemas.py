@@ -26,6 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticKnownError
 
 from chat.api.invisible import is_blank
+from chat.api.session_ids import PATTERN, AnySessionId
 from chat.errors import Interrupted
 from llm.errors import CodedError, ModelError
 
@@ -107,6 +108,10 @@ Comment = Annotated[
     BeforeValidator(may_be_stored),
     Field(json_schema_extra=NO_NUL),
 ]
+AnsweredSessionId = Annotated[
+    str,
+    Field(pattern=f"^{PATTERN}$", description="The session's id, as it was sent; or a new UUID."),
+]
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern="^[!-~]+$")  # visible ASCII
 ]
@@ -124,8 +129,10 @@ class Request(Schema):
 
 class ChatRequest(Request):
     message: Text = Field(description="The reader's question.")
-    session_id: UUID | None = Field(
-        None, description="The conversation to continue; without one a new one begins."
+    session_id: AnySessionId | None = Field(
+        None,
+        description="The conversation to continue, by its UUID or any id that the client has made; "
+        "without one a new one begins.",
     )
     selected_text: Passage = Field(
         None, description="A passage of the book: the answer then rests on it alone."
@@ -186,7 +193,7 @@ class Grounds(Schema):
 
 class ChatResponse(Grounds):
     response: str
-    session_id: UUID
+    session_id: AnsweredSessionId
     timestamp: datetime = Field(description="When the reply was finished.")
     message_id: UUID = Field(description="The reply's id.")
 
@@ -225,7 +232,7 @@ class MessageOut(Grounds):
 
 
 class HistoryResponse(Schema):
-    session_id: UUID
+    session_id: AnsweredSessionId
     created_at: datetime
     updated_at: datetime
     messages: list[MessageOut] = Field(description="Oldest first.")
@@ -294,7 +301,7 @@ class Event(Schema):
 
 
 class StreamSession(Schema):
-    session_id: UUID
+    session_id: AnsweredSessionId
 
 
 class Usage(Schema):
@@ -304,7 +311,7 @@ class Usage(Schema):
 
 class StreamEnd(Grounds):
     timestamp: datetime = Field(description="When the reply was finished.")
-    session_id: UUID
+    session_id: AnsweredSessionId
     usage: Usage | None
 
 

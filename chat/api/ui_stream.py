@@ -55,13 +55,15 @@ async def ready_to_stream(turn: Turn, deadline: float) -> Turn:
     return turn
 
 
-def stream_response(turn: Turn) -> StreamingHttpResponse:
-    return StreamingHttpResponse(frames(turn), content_type=EVENT_STREAM, headers=HEADERS)
+def stream_response(turn: Turn, session_id: str) -> StreamingHttpResponse:
+    """`session_id` is the session's, as its client knows it."""
+    content = frames(turn, session_id)
+    return StreamingHttpResponse(content, content_type=EVENT_STREAM, headers=HEADERS)
 
 
-async def frames(turn: Turn) -> AsyncIterator[bytes]:
+async def frames(turn: Turn, session_id: str) -> AsyncIterator[bytes]:
     """The turn from its start to its end, each part as soon as there is one."""
-    session = {"session_id": str(turn.session_id)}
+    session = {"session_id": session_id}
     yield _frame("start", messageId=str(turn.reply_id), messageMetadata=session)
     try:
         async for frame in _text(turn):

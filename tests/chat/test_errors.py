@@ -179,7 +179,11 @@ def test_a_wrong_field_is_named(client, model, field, body):
         ({"message": ""}, "Your question must not be empty."),
         ({"message": "x" * 4001}, "Your question must have at most 4000 characters."),
         ({"message": "\0"}, "Your question contains a character that is not allowed."),
-        ({"session_id": "7"}, "The session id must be a UUID."),
+        (
+            {"session_id": "7"},
+            "The session id must be a UUID or have 16 to 128 letters, digits, dots, colons, "
+            "hyphens and underscores.",
+        ),
         ({"selected_text": 7}, "The selected text must be a text."),
         ({"page_url": "file:///a"}, "The page address must start with http:// or https://."),
         ({"page_url": "https://"}, "The page address is not a valid web address."),

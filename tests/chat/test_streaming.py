@@ -310,11 +310,11 @@ def test_a_stream_that_breaks_on_our_side_says_so(monkeypatch):
         session_id = reply_id = uuid4()
         outcome = None
 
-        def take(self):
+        def unread_text(self):
             raise ValueError("broken")
 
     async def everything():
-        return [frame async for frame in wire.frames(Broken())]
+        return [frame async for frame in wire.frames(Broken(), "mine")]
 
     frames = asyncio.run(everything())
 

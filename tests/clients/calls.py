@@ -58,7 +58,7 @@ def call_everything(client: Client) -> None:
     call_health(client)
 
 
-def call_everything_of(session_id: UUID, message_id: UUID, client: Client) -> None:
+def call_everything_of(session_id: str, message_id: UUID, client: Client) -> None:
     stopped = stop_answer.sync_detailed(session_id, client=client)
     assert stopped.status_code == HTTPStatus.NO_CONTENT
     print("stop_answer")

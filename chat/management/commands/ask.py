@@ -100,7 +100,8 @@ def to_question(options: dict[str, Any]) -> Question:
     except ValidationError as error:
         errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
         raise CommandError(detail(invalid_request(errors))) from error
-    return Question(request.message, request.session_id, request.selected_text)
+    session_id = request.session_id.uuid if request.session_id else None
+    return Question(request.message, session_id, request.selected_text)
 
 
 def passage_of(file: str | None) -> str | None:
