@@ -35,6 +35,28 @@ async def read_page(
     return session, messages, has_more
 
 
+async def question_at(
+    session_id: UUID, message_id: UUID | None, after: UUID | None, client: str | None
+) -> UUID | None:
+    """The question that a message is, or is the reply to; else the one after a reply, or the first.
+
+    None where the session has no such question. Counts as reading. Raises RateLimited.
+    """
+
+    def find() -> UUID | None:
+        messages = Message.objects.filter(session_id=session_id)
+        if message_id and (found := messages.filter(id=message_id).first()):
+            return found.reply_to_id or found.id
+        questions = messages.questions().filter(replaced=False).order_by("id")
+        if after is not None:
+            if not messages.filter(id=after).exists():
+                return None
+            questions = questions.filter(id__gt=after)
+        return questions.values_list("id", flat=True).first()
+
+    return await limits.run_counted(client, "read", find)
+
+
 async def give_feedback(
     session_id: UUID, message_id: UUID, rating: str, comment: str, client: str | None
 ) -> None:

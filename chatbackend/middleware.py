@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from chat.api.problems import problem_for
+from chat.api.refusals import Sentence
 from chatbackend.paths import has_html_errors
 
 type Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -38,6 +39,7 @@ def problem_middleware(get_response: Handler) -> Handler:
         if (
             response.status_code < 400
             or "json" in response.headers.get("Content-Type", "")  # the API's own answer
+            or isinstance(response, Sentence)
             or has_html_errors(request.path_info)
         ):
             return response

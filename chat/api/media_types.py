@@ -5,6 +5,7 @@ import re
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 EVENT_STREAM = "text/event-stream"
+TEXT = "text/plain"
 ZERO = re.compile(r"0+(\.0*)?")
 
 

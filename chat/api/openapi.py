@@ -17,7 +17,7 @@ from ninja.openapi.schema import REF_TEMPLATE, OpenAPISchema
 from ninja.schema import NinjaGenerateJsonSchema
 from pydantic import BaseModel
 
-from chat.api.media_types import EVENT_STREAM, JSON, PROBLEM_JSON
+from chat.api.media_types import EVENT_STREAM, JSON, PROBLEM_JSON, TEXT
 from chat.api.problems import PROBLEMS, ProblemResponse
 from chat.api.schemas import StreamEvent, encode
 from chat.errors import (
@@ -69,17 +69,26 @@ EVENT = {
 
 # Routes -------------------------------------------------------------------------------------
 def answers(
-    success: dict[int, Any], *errors: type[CodedError], streams: bool = False
+    success: dict[int, Any],
+    *errors: type[CodedError],
+    streams: bool = False,
+    sentences: bool = False,
 ) -> dict[str, Any]:
-    """A route's options: what it answers with, and each error by its status."""
+    """A route's options: what it answers with, and each error by its status.
+
+    Some answers are `streams`, some errors are plain `sentences`.
+    """
     codes: dict[int, list[str]] = {}
     for error in (*COMMON_ERRORS, *errors):
         status = PROBLEMS[error.code].status
         if status not in success:  # /health/ready has a 503 of its own
             codes.setdefault(status, []).append(error.code)
     documented: dict[int, Any] = {status: _described(codes[status]) for status in sorted(codes)}
+    if sentences:
+        for each in documented.values():
+            each["content"] = {TEXT: {"schema": {"type": "string"}}}
     if streams:
-        documented[200] = {"content": {EVENT_STREAM: {"schema": EVENT}}}
+        documented[200] = {"description": "OK", "content": {EVENT_STREAM: {"schema": EVENT}}}
     return {
         "response": success | dict.fromkeys(sorted(codes), ProblemResponse),
         "openapi_extra": {"responses": documented},

@@ -27,6 +27,7 @@ from chat.errors import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     InternalError,
+    Interrupted,
     InvalidJson,
     InvalidRequest,
     MethodNotAllowed,
@@ -148,6 +149,10 @@ PROBLEMS: dict[str, Problem] = {
         retryable=True,
     ),
 }
+# Of a stored reply whose stream is resumed; no request is refused with it.
+INTERRUPTED = Problem(
+    500, "Interrupted", "The answer was interrupted; please ask again.", retryable=True
+)
 CODE_OF_STATUS = {
     400: BadRequest.code,
     404: NotFound.code,
@@ -232,7 +237,11 @@ def detail(error: CodedError) -> str:
     """`error` as one human sentence."""
     if isinstance(error, InvalidRequest):
         return str(error.errors[0]["msg"])
-    return PROBLEMS[error.code].detail
+    return problem_of(error).detail
+
+
+def problem_of(error: CodedError) -> Problem:
+    return INTERRUPTED if error.code == Interrupted.code else PROBLEMS[error.code]
 
 
 # Invalid requests ---------------------------------------------------------------------------
@@ -240,8 +249,21 @@ def detail(error: CodedError) -> str:
 FIELDS = {
     "": "The request body",
     "message": "Your question",
+    "query": "Your question",
+    "question": "Your question",
+    "query_text": "Your question",
+    "question_text": "Your question",
+    "messages": "Your question",
+    "messages.text": "Your question",
     "selected_text": "The selected text",
+    "selectedText": "The selected text",
+    "context": "The selected text",
     "session_id": "The session id",
+    "sessionId": "The session id",
+    "conversation_id": "The session id",
+    "id": "The session id",
+    "trigger": "The trigger",
+    "messageId": "The message id",
     "page_url": "The page address",
     "stream": "The choice of streaming",
     "replaces": "The question to replace",

@@ -1,6 +1,5 @@
 """The JSON API: thin endpoints over `chat.turn.service` and `chat.sessions`."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -13,22 +12,23 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from loguru import logger
-from ninja import Header, Query
+from ninja import Body, Header, Query
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 from chat import sessions
-from chat.api import book, concurrency, health, ui_stream
+from chat.api import ai_sdk, asking, book, concurrency, health, resume
 from chat.api.access_note import note, note_session
+from chat.api.ai_sdk import AiSdkRequest
+from chat.api.bodies import KINDS, ChatBody
 from chat.api.client import client_of_request
 from chat.api.grounds import grounds
-from chat.api.languages import language_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
-from chat.api.problems import invalid_request, problem_response
+from chat.api.problems import invalid_request
+from chat.api.refusals import refusal
 from chat.api.responses import json_response, json_text, no_content
 from chat.api.schemas import (
-    ChatRequest,
     ChatResponse,
     FeedbackOut,
     FeedbackRequest,
@@ -56,7 +56,6 @@ from chat.errors import (
 )
 from chat.models import ChatSession, Message
 from chat.turn import service
-from chat.turn.turn import Question
 from llm.errors import (
     CodedError,
     ContextTooLong,
@@ -118,55 +117,24 @@ SESSION_ERRORS = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
         *(ContextTooLong, ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout),
         DatabaseUnavailable,
         streams=True,
+        sentences=True,
     ),
     tags=["chat"],
     summary="Ask a question",
     description="Answered as a stream of events with `stream`, or with `Accept: "
-    "text/event-stream`: the AI SDK's UI message stream, version 1.",
+    "text/event-stream`: the AI SDK's UI message stream, version 1. Takes the body of the AI SDK's "
+    "own transport too, which is always answered so; its errors are one sentence as plain text, "
+    "unless `Accept` names JSON. The question may also be called `query` or `question`.",
 )
 async def ask(
     request: HttpRequest,
-    payload: ChatRequest,
+    payload: Annotated[ChatBody, Body()],
     idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
 ) -> HttpResponseBase:
-    deadline = asyncio.get_running_loop().time() + ui_stream.FIRST_TOKEN_SECONDS
-    question = _question(request, payload, idempotency_key)
-    if question.session_id:
-        note_session(request, question.session_id)
-    if payload.stream or ui_stream.is_wanted(request.headers.get("Accept", "")):
-        turn = await service.begin(question, streaming=True)
-        note_session(request, turn.session_id)
-        session_id = _as_sent(payload, turn.session_id)
-        await ui_stream.ready_to_stream(turn, deadline)
-        return ui_stream.stream_response(turn, session_id)
-    answer = await service.answer(question)
-    note_session(request, answer.session_id)
-    return json_response(
-        {
-            "response": answer.text,
-            "session_id": _as_sent(payload, answer.session_id),
-            "timestamp": answer.at,
-            "message_id": answer.message_id,
-            **grounds(answer.evidence),
-        }
-    )
-
-
-def _as_sent(payload: ChatRequest, session_id: UUID) -> str:
-    return payload.session_id.sent if payload.session_id else str(session_id)
-
-
-def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Question:
-    return Question(
-        payload.message,
-        payload.session_id.uuid if payload.session_id else None,
-        payload.selected_text,
-        payload.page_url,
-        client_of_request(request),
-        key or "",
-        replaces=payload.replaces,
-        language=language_of_request(request),
-    )
+    key = idempotency_key or ""
+    if isinstance(payload, AiSdkRequest):
+        return await ai_sdk.answer(request, payload, key)
+    return await asking.respond(request, payload, key)
 
 
 @api.post(
@@ -265,6 +233,7 @@ async def check_readiness(request: HttpRequest) -> HttpResponse:
 
 
 api.add_router("", book.router)
+api.add_router("", resume.router)
 
 
 def _message_out(message: Message) -> dict[str, object]:
@@ -311,36 +280,36 @@ def _page(
 def coded_error(request: HttpRequest, error: CodedError) -> HttpResponse:
     if isinstance(error, InternalError):
         logger.opt(exception=error.__cause__ or error).error("The turn failed")
-    return problem_response(request, error)
+    return refusal(request, error)
 
 
 @api.exception_handler(NothingToReplace)
 def nothing_to_replace(request: HttpRequest, _error: NothingToReplace) -> HttpResponse:
     unknown = {"loc": ("body", "replaces"), "type": "question_unknown"}
-    return problem_response(request, invalid_request([unknown]))
+    return refusal(request, invalid_request([unknown]))
 
 
 @api.exception_handler(Exception)
 def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.opt(exception=error).error("Unforeseen error")
-    return problem_response(request, InternalError())
+    return refusal(request, InternalError())
 
 
 @api.exception_handler(Http404)
 def not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
-    return problem_response(request, NotFound())
+    return refusal(request, NotFound())
 
 
 @api.exception_handler(RequestDataTooBig)
 def too_large(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
-    return problem_response(request, PayloadTooLarge())
+    return refusal(request, PayloadTooLarge())
 
 
 @api.exception_handler(HttpError)
 def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
     """ninja wraps what our parser raised."""
     cause = error.__cause__
-    return problem_response(request, cause if isinstance(cause, CodedError) else InvalidJson())
+    return refusal(request, cause if isinstance(cause, CodedError) else InvalidJson())
 
 
 @api.exception_handler(ValidationError)
@@ -348,14 +317,16 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     try:
         is_empty = not request.body
     except RequestDataTooBig:
-        return problem_response(request, PayloadTooLarge())
+        return refusal(request, PayloadTooLarge())
     if is_empty and any(each["loc"][0] == "body" for each in error.errors):
         no_json = request.content_type != JSON
-        return problem_response(request, UnsupportedMediaType() if no_json else InvalidJson())
-    return problem_response(request, invalid_request(_located(each) for each in error.errors))
+        return refusal(request, UnsupportedMediaType() if no_json else InvalidJson())
+    return refusal(request, invalid_request(_located(each) for each in error.errors))
 
 
 def _located(error: dict[str, Any]) -> dict[str, Any]:
-    """With `loc` as the client sees it: without the name of our parameter."""
+    """With `loc` as the client sees it: without the names of our parameter and of its kinds."""
     source, *where = error["loc"]
-    return error | {"loc": (source, *(where[1:] if source == "body" else where))}
+    if source == "body":
+        where = [part for part in where[1:] if part not in KINDS]
+    return error | {"loc": (source, *where)}

@@ -10,6 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from ninja import Field, Schema
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BeforeValidator,
     ConfigDict,
     HttpUrl,
@@ -128,7 +129,10 @@ class Request(Schema):
 
 
 class ChatRequest(Request):
-    message: Text = Field(description="The reader's question.")
+    message: Text = Field(
+        validation_alias=AliasChoices("message", "query", "question"),
+        description="The reader's question.",
+    )
     session_id: AnySessionId | None = Field(
         None,
         description="The conversation to continue, by its UUID or any id that the client has made; "
@@ -363,8 +367,11 @@ class AbortEvent(Event):
 
 
 class DataErrorEvent(Event):
+    """For the AI SDK transient: its `onData` gets it, and it is no part of the message."""
+
     type: Literal["data-error"]
     data: StreamFailure
+    transient: Literal[True]
 
 
 class ErrorEvent(Event):

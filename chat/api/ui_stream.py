@@ -16,10 +16,11 @@ from loguru import logger
 
 from chat.api.grounds import grounds
 from chat.api.media_types import EVENT_STREAM, names
-from chat.api.problems import PROBLEMS, detail
+from chat.api.problems import detail, problem_of
 from chat.api.schemas import encode
 from chat.citations.evidence import Source
 from chat.errors import InternalError
+from chat.turn.following import Followed
 from chat.turn.turn import Answer, Turn
 from llm.errors import CodedError
 
@@ -55,20 +56,20 @@ async def ready_to_stream(turn: Turn, deadline: float) -> Turn:
     return turn
 
 
-def stream_response(turn: Turn, session_id: str) -> StreamingHttpResponse:
+def stream_response(answering: Followed, session_id: str) -> StreamingHttpResponse:
     """`session_id` is the session's, as its client knows it."""
-    content = frames(turn, session_id)
+    content = frames(answering, session_id)
     return StreamingHttpResponse(content, content_type=EVENT_STREAM, headers=HEADERS)
 
 
-async def frames(turn: Turn, session_id: str) -> AsyncIterator[bytes]:
-    """The turn from its start to its end, each part as soon as there is one."""
+async def frames(answering: Followed, session_id: str) -> AsyncIterator[bytes]:
+    """The answer from its start to its end, each part as soon as there is one."""
     session = {"session_id": session_id}
-    yield _frame("start", messageId=str(turn.reply_id), messageMetadata=session)
+    yield _frame("start", messageId=str(answering.reply_id), messageMetadata=session)
     try:
-        async for frame in _text(turn):
+        async for frame in _text(answering):
             yield frame
-        for frame in _end(turn.outcome, session):
+        for frame in _end(answering.outcome, session):
             yield frame
     except Exception as error:  # noqa: BLE001 - Django does not clean up after what escapes
         logger.opt(exception=error).error("A stream broke")
@@ -76,23 +77,23 @@ async def frames(turn: Turn, session_id: str) -> AsyncIterator[bytes]:
             yield frame
 
 
-async def _text(turn: Turn) -> AsyncIterator[bytes]:
+async def _text(answering: Followed) -> AsyncIterator[bytes]:
     has_text = False
     announced = 0
     while True:
-        if delta := turn.unread_text():
-            for source in turn.sources[announced:]:
+        if delta := answering.unread_text():
+            for source in answering.sources[announced:]:
                 yield _source(source)
-            announced = len(turn.sources)
+            announced = len(answering.sources)
             if not has_text:
                 yield _frame("text-start", id=TEXT_ID)
             has_text = True
             yield _frame("text-delta", id=TEXT_ID, delta=delta)
-        elif turn.outcome is not None:
+        elif answering.outcome is not None:
             break
-        elif not await turn.wait_for_change(KEEPALIVE_SECONDS):
+        elif not await answering.wait_for_change(KEEPALIVE_SECONDS):
             yield KEEPALIVE
-    if has_text and isinstance(turn.outcome, Answer):
+    if has_text and isinstance(answering.outcome, Answer):
         yield _frame("text-end", id=TEXT_ID)
 
 
@@ -117,8 +118,12 @@ def _source(source: Source) -> bytes:
 
 
 def _error_frames(error: CodedError) -> list[bytes]:
-    data = {"code": error.code, "retryable": PROBLEMS[error.code].retryable}
-    return [_frame("data-error", data=data), _frame("error", errorText=detail(error)), DONE]
+    data = {"code": error.code, "retryable": problem_of(error).retryable}
+    return [
+        _frame("data-error", data=data, transient=True),
+        _frame("error", errorText=detail(error)),
+        DONE,
+    ]
 
 
 def _usage(answer: Answer) -> dict[str, int] | None:

@@ -12,7 +12,6 @@ from django.conf import settings
 from loguru import logger
 
 from chat import database, prompts
-from chat.citations.evidence import Evidence
 from chat.errors import (
     AnswerInProgress,
     AnswerStopped,
@@ -23,6 +22,7 @@ from chat.errors import (
 )
 from chat.models import ChatSession, Message
 from chat.turn import close, heartbeat, idempotency, limits
+from chat.turn.following import stored_answer
 from chat.turn.open import Opened, finish_undoing, open_turn
 from chat.turn.retrieve import Retrieval
 from chat.turn.turn import Answer, Question, Turn, running, stop_running
@@ -130,24 +130,10 @@ async def _open(turn: Turn) -> Opened:
         running[turn.attempt] = turn
         heartbeat.start()
     else:
-        answer = _stored_answer(opened.finished)
+        answer = stored_answer(opened.finished)
         turn.write(answer.text, answer.evidence.sources)
         turn.end(answer)
     return opened
-
-
-def _stored_answer(reply: Message) -> Answer:
-    return Answer(
-        text=reply.content,
-        session_id=reply.session_id,
-        message_id=reply.id,
-        at=reply.finished_at or reply.created_at,
-        finish_reason=reply.finish_reason,
-        stopped=reply.status == Message.Status.STOPPED,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-        evidence=Evidence(grounding=reply.grounding, sources=reply.sources, nearest=reply.nearest),
-    )
 
 
 async def _answer(turn: Turn, opened: Opened, retrieval: Retrieval, streaming: bool) -> None:

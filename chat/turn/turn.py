@@ -78,8 +78,8 @@ class Turn:
         self.sources: Sequence[Source] = ()  # what the text cites so far, by number
         self.saved_at = self.began  # when its reply was last written to
         self.unsaved = False  # whether there is text since then
-        self._deltas: list[str] = []
-        self._read = 0
+        self.deltas: list[str] = []  # of its text so far
+        self.restarts = 0  # how often they were discarded
         self._changed = asyncio.Event()
         self._asking: asyncio.Task[completions.Completion] | None = None
         self._streaming = False
@@ -128,7 +128,7 @@ class Turn:
     def add_delta(self, delta: str) -> None:
         if self.first_token_ms is None and self._streaming:
             self.first_token_ms = round((time.monotonic() - self.began) * 1000)
-        self._deltas.append(delta)
+        self.deltas.append(delta)
         self.unsaved = True
         self._changed.set()
 
@@ -136,8 +136,8 @@ class Turn:
         """What came so far were thoughts of the model: they are not stored, though already sent."""
         if self.citing:
             self.citing.restart()
-        self._deltas.clear()
-        self._read = 0
+        self.deltas.clear()
+        self.restarts += 1
         self.unsaved = True
 
     def stop(self) -> None:
@@ -154,13 +154,7 @@ class Turn:
     @property
     def text(self) -> str:
         """All of the text so far."""
-        return "".join(self._deltas)
-
-    def unread_text(self) -> str:
-        """The text that came since this was last called."""
-        text = "".join(self._deltas[self._read :])
-        self._read = len(self._deltas)
-        return text
+        return "".join(self.deltas)
 
     async def wait_for_change(self, seconds: float | None = None) -> bool:
         """Wait until there is more text or the turn ends, `seconds` at most; whether it did."""

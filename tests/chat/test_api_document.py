@@ -58,6 +58,7 @@ def test_the_document_names_every_call_and_error(document, operations):
         ("get", "/book"),
         ("get", "/book/search"),
         ("get", "/book/sections/{section_id}"),
+        ("get", "/chat/{session_id}/stream"),
         ("get", "/health"),
         ("head", "/health"),
         ("get", "/health/ready"),

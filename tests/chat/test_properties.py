@@ -22,10 +22,29 @@ BODY = st.fixed_dictionaries(
     {},
     optional={
         "message": TEXT | LONG | JSON,
+        "query": TEXT,
         "session_id": UUIDS | st.none() | JSON,
         "selected_text": TEXT | LONG | JSON,
         "stream": st.booleans() | JSON,
         "page_url": st.just("https://book.example/") | TEXT | JSON,
+    },
+)
+PARTS = st.lists(st.fixed_dictionaries({"type": st.just("text") | TEXT, "text": TEXT | JSON}))
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant"]) | TEXT},
+        optional={"id": UUIDS | TEXT, "parts": PARTS | JSON, "content": TEXT | PARTS | JSON},
+    )
+)
+CONVERSATION = st.fixed_dictionaries(
+    {"messages": MESSAGES | JSON},
+    optional={
+        "id": UUIDS | PATHS | JSON,
+        "trigger": st.just("regenerate-message") | TEXT | JSON,
+        "messageId": UUIDS | TEXT | JSON,
+        "user": UUIDS | TEXT | JSON,
+        "stream": st.booleans() | JSON,
+        "stream_options": JSON,
     },
 )
 # What HTTP allows in a header; anything else is refused before there is a request.
@@ -53,10 +72,14 @@ many = settings(
 
 
 def check(answer):
-    """No server error; every client error as a problem document with one sentence."""
+    """No server error; every client error as a problem document with one sentence, or as that
+    sentence.
+    """
     assert answer.status_code < 500, answer.text
     assert answer.headers["X-Request-ID"]
-    if answer.status_code >= 400:
+    if answer.headers.get("Content-Type", "").startswith("text/plain"):
+        assert answer.text.endswith(".")
+    elif answer.status_code >= 400:
         problem = answer.json()
         assert answer.headers["Content-Type"] in ("application/problem+json", "application/json")
         assert problem["status"] == answer.status_code
@@ -65,7 +88,7 @@ def check(answer):
 
 
 @many
-@given(body=BODY | JSON, headers=HEADERS)
+@given(body=BODY | CONVERSATION | JSON, headers=HEADERS)
 def test_any_json_is_answered_or_refused(client, body, headers):
     content = json.dumps(body).encode()
 
@@ -93,6 +116,7 @@ def test_any_address_is_answered_or_refused(client, session, message, query, bod
 
     path = f"/chat/{session}"
     check(client.get(path, params=query))
+    check(client.get(f"{path}/stream"))
     check(client.post(f"{path}/stop", content=content))
     check(client.delete(path))
     check(client.put(f"{path}/messages/{message}/feedback", json=None, content=content))
@@ -119,7 +143,7 @@ def test_the_api_keeps_to_its_document(server, model, tmp_path):
     )
 
     assert run.returncode == 0, run.stdout
-    assert "12 selected / 12 total" in run.stdout
+    assert "13 selected / 13 total" in run.stdout
 
 
 @pytest.mark.parametrize("depth", [100, 100_000], ids=["deep", "very-deep"])

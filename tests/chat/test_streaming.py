@@ -148,7 +148,8 @@ def test_a_failure_after_the_first_word_is_an_error_frame(client, model, reply, 
     events = stream(client, session_id=session)
 
     assert kinds(events) == ["start", "text-start", "text-delta", *FAILED]
-    assert events[-3] == {"type": "data-error", "data": {"code": code, "retryable": retryable}}
+    data = {"code": code, "retryable": retryable}
+    assert events[-3] == {"type": "data-error", "data": data, "transient": True}
     assert events[-2].keys() == {"type", "errorText"}
     assert events[-2]["errorText"].endswith("please try again.")
     assert len(model.requests) == 1  # what was said cannot be taken back

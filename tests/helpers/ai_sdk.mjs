@@ -1,34 +1,58 @@
-// Asks one question through the AI SDK's own transport, and prints what its client made of the answer.
-// usage: node ai_sdk.mjs ai|ai-v5 URL '{"message": …}'
-const [version, url, body] = process.argv.slice(2);
-const { DefaultChatTransport, readUIMessageStream } = await import(version);
+// A front end on the AI SDK's own chat (what useChat keeps) and transport, with no line of mapping.
+// Reads one command per line, prints what its reader then sees. usage: node ai_sdk.mjs ai|ai-v6|ai-v5
+import { createInterface } from "node:readline";
 
-const { message, ...fields } = JSON.parse(body);
-const transport = new DefaultChatTransport({
-  api: `${url}/chat`,
-  prepareSendMessagesRequest: ({ messages }) => ({
-    body: { message: messages.at(-1).parts[0].text, stream: true, ...fields },
-  }),
-});
+const { AbstractChat, DefaultChatTransport } = await import(process.argv[2]);
 
-const result = { chunks: [], errors: [], states: 0, message: null };
-try {
-  const stream = await transport.sendMessages({
-    chatId: "test",
-    trigger: "submit-message",
-    messages: [{ id: "1", role: "user", parts: [{ type: "text", text: message }] }],
-  });
-  const [chunks, states] = stream.tee();
-  const readChunks = (async () => {
-    for await (const chunk of chunks) result.chunks.push(chunk.type);
-  })();
-  const onError = (error) => result.errors.push(error.message);
-  for await (const state of readUIMessageStream({ stream: states, onError })) {
-    result.states += 1;
-    result.message = state;
+class State {
+  status = "ready";
+  error = undefined;
+  constructor(messages) {
+    this.messages = messages;
   }
-  await readChunks;
-} catch (error) {
-  result.errors.push(error.message);
+  pushMessage = (message) => {
+    this.messages = [...this.messages, message];
+  };
+  popMessage = () => {
+    this.messages = this.messages.slice(0, -1);
+  };
+  replaceMessage = (index, message) => {
+    this.messages = this.messages.with(index, structuredClone(message));
+  };
+  snapshot = (message) => structuredClone(message);
 }
-console.log(JSON.stringify(result));
+
+class Chat extends AbstractChat {
+  data = [];
+  constructor({ api, id, body, messages = [] }) {
+    super({
+      ...(id && { id }),
+      transport: new DefaultChatTransport({ api, ...(body && { body }) }),
+      state: new State(messages),
+      onData: (part) => this.data.push(part),
+    });
+  }
+}
+
+let chat;
+let pending;
+const commands = {
+  open: (options) => {
+    chat = new Chat(options);
+  },
+  send: (message) => chat.sendMessage(message),
+  begin: (message) => {
+    pending = chat.sendMessage(message);
+  },
+  end: () => pending,
+  stop: () => chat.stop(),
+  regenerate: (options) => chat.regenerate(options),
+  resume: () => chat.resumeStream(),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [name, options] = JSON.parse(line);
+  await commands[name](options ?? undefined);
+  const { id, status, messages, data } = chat;
+  console.log(JSON.stringify({ id, status, messages, data, error: chat.error?.message ?? null }));
+}

@@ -17,6 +17,7 @@ from chat.api.schemas import ChatRequest
 from chat.checks import require_model
 from chat.citations.evidence import Evidence
 from chat.turn import service
+from chat.turn.following import FollowedTurn
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError
 
@@ -62,9 +63,10 @@ class Command(BaseCommand):
         self.note(f"Go on with --session {turn.session_id}")
 
     async def print_answer(self, turn: Turn) -> None:
+        followed = FollowedTurn(turn)
         while turn.outcome is None:
             await turn.wait_for_change()
-            self.stdout.write(harmless(turn.unread_text()), ending="")
+            self.stdout.write(harmless(followed.unread_text()), ending="")
             self.stdout.flush()
         if turn.text:
             self.stdout.write("")  # ends the line
