@@ -120,7 +120,7 @@ async def refuse(error: Exception, scope: Scope, request_id: str, send: Send) ->
         logger.opt(exception=error).error("Unforeseen error")
         error = InternalError()
     accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-    problem = problem_document(error, request_id, accept)
+    problem = problem_document(error, request_id, accept, scope["path"])
     scope.setdefault("state", {}).update(code=error.code, reason=str(error))
     headers = [(name.encode(), value.encode("latin-1")) for name, value in problem.items()]
     headers.append(CLOSE)

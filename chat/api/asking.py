@@ -1,6 +1,8 @@
 """A question over HTTP, answered as JSON or as a stream: what the doors share."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +17,35 @@ from chat.api.languages import language_of_request
 from chat.api.responses import json_response
 from chat.api.schemas import ChatRequest
 from chat.api.session_ids import SessionId
+from chat.errors import (
+    AnswerInProgress,
+    AnswerStopped,
+    BudgetExhausted,
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    InvalidJson,
+    InvalidRequest,
+    PayloadTooLarge,
+    RateLimited,
+    UnsupportedMediaType,
+)
 from chat.turn import service
 from chat.turn.following import FollowedTurn
 from chat.turn.turn import Answer, Question
+from llm.errors import (
+    ContextTooLong,
+    ModelMisconfigured,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
+
+BODY_ERRORS = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
+TURN_ERRORS = (
+    *(InvalidRequest, AnswerInProgress, AnswerStopped, IdempotencyKeyReused, RateLimited),
+    *(BudgetExhausted, ContextTooLong, ModelUnavailable, ModelMisconfigured, ModelRateLimited),
+    *(ModelTimeout, DatabaseUnavailable),
+)
 
 
 def question_of(
@@ -65,8 +93,18 @@ async def begin(request: HttpRequest, question: Question) -> FollowedTurn:
     return FollowedTurn(await ui_stream.ready_to_stream(turn, deadline))
 
 
-async def respond(request: HttpRequest, payload: ChatRequest, key: str) -> HttpResponseBase:
-    """As JSON or as a stream, whichever is asked for."""
+async def respond(
+    request: HttpRequest,
+    payload: ChatRequest,
+    key: str,
+    *,
+    door: str = "",
+    other_names: Mapping[str, str] = MappingProxyType({}),
+) -> HttpResponseBase:
+    """As JSON or as a stream, whichever is asked for.
+
+    `other_names` are further fields of the JSON, each with the one whose value it has.
+    """
     question = question_of(
         request,
         payload.message,
@@ -74,11 +112,13 @@ async def respond(request: HttpRequest, payload: ChatRequest, key: str) -> HttpR
         selected_text=payload.selected_text,
         page_url=payload.page_url,
         idempotency_key=key,
+        door=door,
         replaces=payload.replaces,
     )
     if payload.stream or ui_stream.is_wanted(request.headers.get("Accept", "")):
         return await as_stream(request, question, payload.session_id)
-    return json_response(await as_json(request, question, payload.session_id))
+    found = await as_json(request, question, payload.session_id)
+    return json_response(found | {name: found[of] for name, of in other_names.items()})
 
 
 async def as_json(

@@ -15,7 +15,7 @@ def _kind(body: object) -> str:
     return AI_SDK if is_ai_sdk(body) else OWN
 
 
-_by_kind = Discriminator(_kind)
+BY_KIND = Discriminator(_kind)
 ChatBody = Annotated[
-    Annotated[ChatRequest, Tag(OWN)] | Annotated[AiSdkRequest, Tag(AI_SDK)], _by_kind
+    Annotated[ChatRequest, Tag(OWN)] | Annotated[AiSdkRequest, Tag(AI_SDK)], BY_KIND
 ]

@@ -17,7 +17,9 @@ from ninja.openapi.schema import REF_TEMPLATE, OpenAPISchema
 from ninja.schema import NinjaGenerateJsonSchema
 from pydantic import BaseModel
 
+from chat.api import openai_errors
 from chat.api.media_types import EVENT_STREAM, JSON, PROBLEM_JSON, TEXT
+from chat.api.openai_errors import OpenAIErrorResponse
 from chat.api.problems import PROBLEMS, ProblemResponse
 from chat.api.schemas import StreamEvent, encode
 from chat.errors import (
@@ -65,6 +67,12 @@ EVENT = {
         }
     },
 }
+OPENAI_EVENT = {
+    "type": "object",
+    "description": "A server-sent event whose data is a `chat.completion.chunk`, or `[DONE]`.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}},
+}
 
 
 # Routes -------------------------------------------------------------------------------------
@@ -73,14 +81,18 @@ def answers(
     *errors: type[CodedError],
     streams: bool = False,
     sentences: bool = False,
+    openai: bool = False,
+    openai_stream: bool = False,
 ) -> dict[str, Any]:
     """A route's options: what it answers with, and each error by its status.
 
-    Some answers are `streams`, some errors are plain `sentences`.
+    Some answers are `streams`, some errors are plain `sentences`, and some are as OpenAI's are.
     """
     codes: dict[int, list[str]] = {}
     for error in (*COMMON_ERRORS, *errors):
         status = PROBLEMS[error.code].status
+        if openai:
+            status = openai_errors.status_of(status)
         if status not in success:  # /health/ready has a 503 of its own
             codes.setdefault(status, []).append(error.code)
     documented: dict[int, Any] = {status: _described(codes[status]) for status in sorted(codes)}
@@ -89,8 +101,11 @@ def answers(
             each["content"] = {TEXT: {"schema": {"type": "string"}}}
     if streams:
         documented[200] = {"description": "OK", "content": {EVENT_STREAM: {"schema": EVENT}}}
+    if openai_stream:
+        documented[200] = {"content": {EVENT_STREAM: {"schema": OPENAI_EVENT}}}
+    error_schema = OpenAIErrorResponse if openai else ProblemResponse
     return {
-        "response": success | dict.fromkeys(sorted(codes), ProblemResponse),
+        "response": success | dict.fromkeys(sorted(codes), error_schema),
         "openapi_extra": {"responses": documented},
     }
 

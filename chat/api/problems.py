@@ -15,6 +15,7 @@ from django.utils.cache import patch_vary_headers
 from ninja import Field, Schema
 from pydantic import ConfigDict, WithJsonSchema
 
+from chat.api import openai_errors
 from chat.api.access_note import note
 from chat.api.media_types import JSON, PROBLEM_JSON, accepts
 from chat.api.schemas import without_defaults
@@ -190,12 +191,28 @@ def problem_response(request: HttpRequest, error: CodedError) -> HttpResponse:
     if isinstance(error, DatabaseUnavailable):
         note(request, reason=str(error))
     headers = request.headers
-    return problem_document(error, headers.get("X-Request-ID", ""), headers.get("Accept", ""))
+    request_id, accept = headers.get("X-Request-ID", ""), headers.get("Accept", "")
+    return problem_document(error, request_id, accept, request.path_info)
 
 
-def problem_document(error: CodedError, request_id: str, accept: str) -> HttpResponse:
+def problem_document(error: CodedError, request_id: str, accept: str, path: str) -> HttpResponse:
     """`error` as clients get it; its own message stays inside. `accept` is a header Accept."""
-    problem = PROBLEMS[error.code]
+    if path.startswith(openai_errors.PREFIX):
+        response = _as_openai(error)
+    else:
+        response = HttpResponse(
+            json.dumps(_document(error, request_id)), _media_type(accept), problem_of(error).status
+        )
+        patch_vary_headers(response, ["Accept"])
+    response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "no-store"
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _document(error: CodedError, request_id: str) -> dict[str, object]:
+    problem = problem_of(error)
     body: dict[str, object] = {
         "type": f"urn:problem-type:chat:{error.code}",
         "title": problem.title,
@@ -207,12 +224,17 @@ def problem_document(error: CodedError, request_id: str, accept: str) -> HttpRes
     }
     if isinstance(error, InvalidRequest):
         body["errors"] = error.errors
-    response = HttpResponse(json.dumps(body), _media_type(accept), problem.status)
-    response["Content-Length"] = str(len(response.content))
-    response["Cache-Control"] = "no-store"
-    patch_vary_headers(response, ["Accept"])
-    if error.retry_after is not None:
-        response["Retry-After"] = str(error.retry_after)
+    return body
+
+
+def _as_openai(error: CodedError) -> HttpResponse:
+    problem = problem_of(error)
+    loc = error.errors[0]["loc"][1:2] if isinstance(error, InvalidRequest) else ()
+    param = str(loc[0]) if loc else None
+    body = openai_errors.error_body(problem.status, detail(error), error.code, param)
+    response = HttpResponse(json.dumps(body), JSON, openai_errors.status_of(problem.status))
+    if not problem.retryable:  # or its SDKs would ask again, after a stop for example
+        response["x-should-retry"] = "false"
     return response
 
 

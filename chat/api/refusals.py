@@ -8,6 +8,7 @@ import json
 
 from django.http import HttpRequest, HttpResponse
 
+from chat.api import openai_errors
 from chat.api.ai_sdk import is_ai_sdk
 from chat.api.media_types import JSON, PROBLEM_JSON, TEXT, names
 from chat.api.problems import detail, problem_response
@@ -26,10 +27,12 @@ def refusal(request: HttpRequest, error: CodedError) -> HttpResponse:
 
 def _wants_sentence(request: HttpRequest) -> bool:
     accept = request.headers.get("Accept", "")
+    if request.method != "POST" or request.path_info.startswith(openai_errors.PREFIX):
+        return False
     if names(accept, JSON) or names(accept, PROBLEM_JSON):
         return False
     try:
-        return request.method == "POST" and is_ai_sdk(json.loads(request.body))
+        return is_ai_sdk(json.loads(request.body))
     except (ValueError, RecursionError):
         return False
 

@@ -26,13 +26,6 @@ _followers: Counter[UUID] = Counter()
 router = Router(tags=["chat"])
 
 
-@router.get(
-    "/chat/{session_id}/stream",
-    **answers({204: None}, InvalidRequest, RateLimited, DatabaseUnavailable, streams=True),
-    summary="Follow the pending answer",
-    description="From its start on, whichever worker writes it; also one that ended within the "
-    "last five seconds. 204: there is none, or no such session.",
-)
 async def resume_stream(request: HttpRequest, session_id: AnySessionId) -> HttpResponseBase:
     note_session(request, session_id.uuid)
     _take_place(session_id.uuid)
@@ -40,6 +33,18 @@ async def resume_stream(request: HttpRequest, session_id: AnySessionId) -> HttpR
     if followed is None:
         return no_content(204)
     return ui_stream.stream_response(followed, session_id.sent)
+
+
+# The AI SDK asks at the address that it also sends its questions to.
+for _path in ("", "/api"):
+    router.get(
+        f"{_path}/chat/{{session_id}}/stream",
+        **answers({204: None}, InvalidRequest, RateLimited, DatabaseUnavailable, streams=True),
+        operation_id="resume_stream" + _path.replace("/", "_at_"),
+        summary="Follow the pending answer",
+        description="From its start on, whichever worker writes it; also one that ended within "
+        "the last five seconds. 204: there is none, or no such session.",
+    )(resume_stream)
 
 
 def _take_place(session_id: UUID) -> None:

@@ -17,7 +17,16 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
 from chat import sessions
-from chat.api import ai_sdk, asking, book, concurrency, health, resume
+from chat.api import (
+    ai_sdk,
+    asking,
+    book,
+    concurrency,
+    front_ends,
+    health,
+    openai_chat,
+    resume,
+)
 from chat.api.access_note import note, note_session
 from chat.api.ai_sdk import AiSdkRequest
 from chat.api.bodies import KINDS, ChatBody
@@ -40,11 +49,7 @@ from chat.api.schemas import (
 )
 from chat.api.session_ids import AnySessionId
 from chat.errors import (
-    AnswerInProgress,
-    AnswerStopped,
-    BudgetExhausted,
     DatabaseUnavailable,
-    IdempotencyKeyReused,
     InternalError,
     InvalidJson,
     InvalidRequest,
@@ -58,11 +63,6 @@ from chat.models import ChatSession, Message
 from chat.turn import service
 from llm.errors import (
     CodedError,
-    ContextTooLong,
-    ModelMisconfigured,
-    ModelRateLimited,
-    ModelTimeout,
-    ModelUnavailable,
 )
 
 
@@ -96,6 +96,8 @@ api = DocumentedAPI(
         "tags": [
             {"name": "chat", "description": "Conversations with the book."},
             {"name": "book", "description": "What the book says."},
+            {"name": "front ends", "description": "As other chat backends name it."},
+            {"name": "OpenAI", "description": "For clients of OpenAI's chat completions."},
             {"name": "health", "description": "For load balancers and operators."},
         ],
     },
@@ -103,7 +105,6 @@ api = DocumentedAPI(
 
 
 # Endpoints ----------------------------------------------------------------------------------
-BODY_ERRORS = (InvalidJson, PayloadTooLarge, UnsupportedMediaType)
 SESSION_ERRORS = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
 
 
@@ -111,11 +112,8 @@ SESSION_ERRORS = (NotFound, InvalidRequest, RateLimited, DatabaseUnavailable)
     "/chat",
     **answers(
         {200: ChatResponse},
-        *BODY_ERRORS,
-        InvalidRequest,
-        *(AnswerInProgress, AnswerStopped, IdempotencyKeyReused, RateLimited, BudgetExhausted),
-        *(ContextTooLong, ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout),
-        DatabaseUnavailable,
+        *asking.BODY_ERRORS,
+        *asking.TURN_ERRORS,
         streams=True,
         sentences=True,
     ),
@@ -152,7 +150,7 @@ async def stop_answer(request: HttpRequest, session_id: AnySessionId) -> HttpRes
 
 @api.put(
     "/chat/{session_id}/messages/{message_id}/feedback",
-    **answers({200: FeedbackOut}, *SESSION_ERRORS, *BODY_ERRORS),
+    **answers({200: FeedbackOut}, *SESSION_ERRORS, *asking.BODY_ERRORS),
     tags=["chat"],
     summary="Rate a reply",
     description="A later rating replaces an earlier one. Questions cannot be rated (404).",
@@ -234,6 +232,8 @@ async def check_readiness(request: HttpRequest) -> HttpResponse:
 
 api.add_router("", book.router)
 api.add_router("", resume.router)
+api.add_router("", front_ends.router)
+api.add_router("", openai_chat.router)
 
 
 def _message_out(message: Message) -> dict[str, object]:

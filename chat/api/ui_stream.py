@@ -32,12 +32,12 @@ DONE = b"data: [DONE]\n\n"
 TEXT_ID = "text"
 # Some clients take these for the end of a line. (JSON escapes the others.)
 LINE_END = re.compile("[\x85\u2028\u2029]")
-HEADERS = {
+BASIC_HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
     "Content-Encoding": "identity",  # so that no proxy compresses, and thus buffers, the stream
-    "x-vercel-ai-ui-message-stream": "v1",
 }
+HEADERS = BASIC_HEADERS | {"x-vercel-ai-ui-message-stream": "v1"}
 
 
 def is_wanted(accept: str) -> bool:
@@ -80,21 +80,30 @@ async def frames(answering: Followed, session_id: str) -> AsyncIterator[bytes]:
 async def _text(answering: Followed) -> AsyncIterator[bytes]:
     has_text = False
     announced = 0
-    while True:
-        if delta := answering.unread_text():
-            for source in answering.sources[announced:]:
-                yield _source(source)
-            announced = len(answering.sources)
-            if not has_text:
-                yield _frame("text-start", id=TEXT_ID)
-            has_text = True
-            yield _frame("text-delta", id=TEXT_ID, delta=delta)
-        elif answering.outcome is not None:
-            break
-        elif not await answering.wait_for_change(KEEPALIVE_SECONDS):
+    async for delta in deltas(answering):
+        if delta is None:
             yield KEEPALIVE
+            continue
+        for source in answering.sources[announced:]:
+            yield _source(source)
+        announced = len(answering.sources)
+        if not has_text:
+            yield _frame("text-start", id=TEXT_ID)
+        has_text = True
+        yield _frame("text-delta", id=TEXT_ID, delta=delta)
     if has_text and isinstance(answering.outcome, Answer):
         yield _frame("text-end", id=TEXT_ID)
+
+
+async def deltas(answering: Followed) -> AsyncIterator[str | None]:
+    """The text as it comes, to its end; None after each `KEEPALIVE_SECONDS` of silence."""
+    while True:
+        if delta := answering.unread_text():
+            yield delta
+        elif answering.outcome is not None:
+            return
+        elif not await answering.wait_for_change(KEEPALIVE_SECONDS):
+            yield None
 
 
 def _end(outcome: Answer | CodedError | None, session: dict[str, str]) -> list[bytes]:
@@ -136,7 +145,12 @@ def _usage(answer: Answer) -> dict[str, int] | None:
 
 
 def _frame(kind: str, **content: object) -> bytes:
-    data = encode({"type": kind, **content})
+    return event({"type": kind, **content})
+
+
+def event(content: object) -> bytes:
+    """A server-sent event whose data is JSON."""
+    data = encode(content)
     if LINE_END.search(data):
         data = LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", data)
     return b"data: " + data.encode() + b"\n\n"

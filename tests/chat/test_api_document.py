@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from chat.api import front_ends
 from chat.api.problems import PROBLEMS
 from chat.api.schemas import FAILURES
 from llm import errors
@@ -59,6 +60,10 @@ def test_the_document_names_every_call_and_error(document, operations):
         ("get", "/book/search"),
         ("get", "/book/sections/{section_id}"),
         ("get", "/chat/{session_id}/stream"),
+        ("get", "/api/chat/{session_id}/stream"),
+        *(("post", path) for path in front_ends.PATHS),
+        ("post", "/v1/chat/completions"),
+        ("get", "/v1/models"),
         ("get", "/health"),
         ("head", "/health"),
         ("get", "/health/ready"),

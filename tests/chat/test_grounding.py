@@ -214,3 +214,46 @@ def test_a_model_with_little_context_gets_fewer_excerpts(ask, model):
     assert ask().json()["response"] == "Yes."
     assert len(marks_of(model.requests[-1])) == 3
     assert asked(model.requests[-1])
+
+
+# Other doors --------------------------------------------------------------------------------
+def test_another_front_end_gets_sources_as_citations(book_server, model):
+    model.decides(citing("Each node has a name that is unique in the graph [{}]."))
+
+    answer = book_server.client.post("/ask", json={"query": "How must it be named?"}).json()
+
+    assert answer["answer"].endswith("graph [1].")
+    assert answer["citations"] == answer["sources"]
+    assert answer["citations"][0].keys() == SOURCE
+
+
+def test_a_client_of_openai_gets_them_as_links_and_as_a_field(book_server, model):
+    model.decides(citing("Each node has a name that is unique in the graph [{}]."))
+    body = {"messages": [{"role": "user", "content": "How must a node be named?"}]}
+    path = "/v1/chat/completions"
+
+    (choice,) = book_server.client.post(path, json=body).json()["choices"]
+    with book_server.client.stream("POST", path, json=body | {"stream": True}) as response:
+        *events, last, _ = events_of(response)
+
+    text = choice["message"]["content"]
+    (source,) = choice["message"]["sources"]
+    assert choice["message"]["grounding"] == "book"
+    assert text.startswith("Each node has a name that is unique in the graph [1].\n\n1. [Nodes")
+    assert text.endswith(f"]({source['url']})")
+    deltas = [event["choices"][0]["delta"] for event in events]
+    assert "".join(delta["content"] for delta in deltas) == text
+    assert last["choices"][0]["delta"]["sources"] == [source]
+
+
+def test_a_resumed_answer_has_its_sources_too(book_server, model):
+    model.decides(citing("Each node has a name that is unique in the graph [{}]."))
+    client, session = book_server.client, "session_of_a_resumed_answer"
+    client.post("/chat", json={"message": "How is a node named?", "session_id": session})
+
+    with client.stream("GET", f"/chat/{session}/stream") as response:
+        events = [*events_of(response)]
+
+    assert kinds(events)[:4] == ["start", "source-url", "text-start", "text-delta"]
+    assert len(events[-2]["messageMetadata"]["sources"]) == 1
+    client.delete(f"/chat/{session}")
