@@ -6,7 +6,9 @@ from functools import cached_property
 
 # What browsers read differently from how it looks is no address here: backslashes, user names,
 # entities or escapes within the host.
-ADDRESS = re.compile(r"(https?)://([a-z0-9.-]+)(?::(\d{1,5}))?(?=[/?#]|\Z)([^\s\\<>\[\]`\x00-\x1f\x7f]*)", re.I)
+ADDRESS = re.compile(
+    r"(https?)://([a-z0-9.-]+)(?::(\d{1,5}))?(?=[/?#]|\Z)([^\s\\<>\[\]`\x00-\x1f\x7f]*)", re.I
+)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 IN_TEXT = re.compile(r"https?://[^\s<>\"'`\\\[\]]{1,2000}", re.I)
 AFTER_ADDRESS = ".,;:!?*_"

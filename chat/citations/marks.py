@@ -20,7 +20,9 @@ STRICT = re.compile("".join(f"[{characters}]" for characters in FORM))
 
 _ANY_MARK = re.compile(BEGIN + "(?:[A-Za-z][0-9]){2}[A-Za-z]" + END)
 _ORIGIN = re.compile(r"†[^,;]*")  # as in `k7m2x†L1-L3`
-_BETWEEN = re.compile(r"[\s,;:|/&+.,،؛、，；：\[\]【】［］()^\\\"'`*-]+|\b(?:and|und|y|et|e|or|اور|و)\b")
+_BETWEEN = re.compile(
+    r"[\s,;:|/&+.,،؛、，；：\[\]【】［］()^\\\"'`*-]+|\b(?:and|und|y|et|e|or|اور|و)\b"
+)
 MOST_LABELS, LONGEST_LABEL, LONGEST = 2, 15, 200
 
 _NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"  # noqa: RUF001 - the dash of ranges

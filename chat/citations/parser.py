@@ -35,15 +35,15 @@ PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)
 TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
 
 _LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
-_PARTIAL_LIST = rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
+_PARTIAL_LIST = (
+    rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
+)
 LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
 _LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
 _PARTIAL_LABEL = "|".join(
     sorted({re.escape(label[:end]) for label in LABELS for end in range(1, len(label) + 1)})
 )
-PARENTHESES = re.compile(
-    rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE
-)
+PARENTHESES = re.compile(rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE)
 PARTIAL_PARENTHESES = re.compile(
     rf"[(（]\s*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}\s*(?:†[^)）\n]{{0,60}})?))",
     re.IGNORECASE,
@@ -70,11 +70,10 @@ ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
 AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")
 # HTML that is left as it is, where it has no attributes; and that is left out.
 INLINE_TAGS = frozenset(
-    "b br code del em i ins kbd mark q s samp small strong sub sup u var wbr".split()
+    ["b", "br", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "samp", "small", "strong", "sub", "sup", "u", "var", "wbr"]
 )
 BLOCK_TAGS = frozenset(
-    "blockquote caption center dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p "
-    "pre section span font summary table tbody td tfoot th thead tr ul".split()
+    ["blockquote", "caption", "center", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "section", "span", "font", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"]
 )
 
 
@@ -256,7 +255,11 @@ class Parser:
                 self._at = match.start()
                 self._peek(match.end())
                 self._at = match.end()
-                if self._span and self._out.last == "`" and self._buffer[self._at : self._at + 1] == "`":
+                if (
+                    self._span
+                    and self._out.last == "`"
+                    and self._buffer[self._at : self._at + 1] == "`"
+                ):
                     self._out.code(" ")
                 self.is_silent |= self._silent in match[0].lower()
         self._out.code(self._buffer[self._at : end])
@@ -307,7 +310,9 @@ class Parser:
 
     def _is_after_label(self) -> bool:
         """Whether a colon would make a definition of a number, or follows on one removed."""
-        return self._begins_anew or (self._has_only_numbers and self._out.last == "]")
+        if self._begins_anew:
+            return self._out.ends_in_gap
+        return self._has_only_numbers and self._out.last == "]"
 
     def _put_back(self, text: str, end: int) -> None:
         """Read this in place of what stands there until `end`."""
@@ -395,7 +400,7 @@ class Parser:
             self._cite(re.findall(MARK, group[0]), group.end())
             return
         # No link begins where none was seen.
-        apart = " " if special[0] == "(" and self._out.last == "]" and not self._math else ""
+        apart = " " if special[0] == "(" and self._out.last == "]" else ""
         self._write(apart + special[0], special.end())
 
     def _emphasis(self, stars: re.Match[str]) -> None:

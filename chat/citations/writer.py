@@ -26,6 +26,11 @@ class Writer:
             return (self._before or "") + self._space
         return self._parts[-1][-1] if self._parts else ""
 
+    @property
+    def ends_in_gap(self) -> bool:
+        """Whether what came last was removed."""
+        return self._before is not None and not self._space
+
     def take(self) -> str:
         """What has become certain since this was last called."""
         text = "".join(self._parts[self._taken :])
