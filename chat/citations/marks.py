@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - punctuation of other scripts
 """The marks by which a model cites excerpts: handing them out, and finding them in what it writes.
 
 A mark is letter, digit, letter, digit, letter: `k7m2x`. Neither prose nor code has such words by
@@ -25,7 +26,7 @@ _BETWEEN = re.compile(
 )
 MOST_LABELS, LONGEST_LABEL, LONGEST = 2, 15, 200
 
-_NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"  # noqa: RUF001 - the dash of ranges
+_NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"
 _NUMBERS = re.compile(
     rf"[\s\[^]*{_NUMBER}(?:[\s,;&،؛、，；^]+(?:and\s+)?{_NUMBER})*[\s\]]*(?:†.*)?"
 )

@@ -1,8 +1,9 @@
+# ruff: noqa: RUF001 - punctuation of other scripts
 """The text for the reader as it grows, with the space that a removed mark leaves put right."""
 
 SPACE = " \t\n"
 # What has no space before it.
-PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")  # noqa: RUF001
+PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")
 
 
 class Writer:
