@@ -82,6 +82,7 @@ class Parser(Stream):
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
         self._begins_anew = False  # after something that was removed from its beginning
+        self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
         self._anchors = 0
         self._handlers: dict[str, Callable[[re.Match[str]], None]] = {
@@ -127,7 +128,7 @@ class Parser(Stream):
             self._strays |= {len(self._span)}
             self._span, self._math = "", ""
         self._is_bare, self._has_only_numbers = True, True
-        self._begins_anew, self._open_brackets = False, 0
+        self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._step = self._code_line
             return
@@ -201,11 +202,13 @@ class Parser(Stream):
 
     def _backticks(self, _: re.Match[str]) -> None:
         group = self._matched(MARKS_AS_CODE, PARTIAL_MARKS_AS_CODE, self._at)
-        if group:
+        if group and not self._is_like_fence:
             self._cite(re.findall(MARK, group[0]), group.end())
             return
         end = self._taken(CODE_STOP, self._at)
         self._span, self._span_closes = self._buffer[self._at : end], False
+        # What follows on the line, and must stay, tells it from a fence.
+        self._is_like_fence |= self._is_bare and len(self._span) > 2
         if self._begins_anew and len(self._span) > 2:
             self._write(NO_FENCE, self._at)
         self._write(self._span, end)
@@ -442,6 +445,7 @@ class Parser(Stream):
         is_all = self._peek(self._taken(BLANKS, end)) in {"\n", ""}
         if is_all and self._is_kept(self._buffer[begin:end], end):
             self._keep(end)
+            self._blocks.end_paragraph()
         else:
             self._put_back(f"{label}:", at)
 
@@ -567,7 +571,7 @@ class Parser(Stream):
 
     def _html(self, tag: str, end: int) -> None:
         """A tag alone on its line would begin a block in which nothing is Markdown."""
-        if self._is_bare and self._peek(self._taken(BLANKS, end)) in {"\n", ""}:
+        if self._is_bare and self._peek(self._taken(BLANKS, end)) in {"\n", "", "<"}:
             self._leave_out(end)
         else:
             self._write(tag, end)
