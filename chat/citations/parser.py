@@ -82,6 +82,7 @@ class Parser(Stream):
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
         self._begins_anew = False  # after something that was removed from its beginning
+        self._begins_paragraph = True  # this line does
         self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
         self._anchors = 0
@@ -121,7 +122,7 @@ class Parser(Stream):
         if is_open and blocks.UNDECIDED.fullmatch(known):
             raise NeedMore
         line = self._blocks.read(known)
-        self._ending = line.ending
+        self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
         if line.is_new:
@@ -445,7 +446,8 @@ class Parser(Stream):
         is_all = self._peek(self._taken(BLANKS, end)) in {"\n", ""}
         if is_all and self._is_kept(self._buffer[begin:end], end):
             self._keep(end)
-            self._blocks.end_paragraph()
+            if self._begins_paragraph:
+                self._blocks.end_paragraph()
         else:
             self._put_back(f"{label}:", at)
 
