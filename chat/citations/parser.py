@@ -255,6 +255,8 @@ class Parser(Stream):
         text = text.strip()
         if self._is_bare and LIKE_A_BLOCK.match(text):
             text = "\\" + text
+        # After the character that opened it, so that its first word is one.
+        self._at += 1
         self._buffer = self._buffer[: self._at] + text + self._buffer[end:]
 
     def _escape(self, _: re.Match[str]) -> None:

@@ -77,6 +77,7 @@ def test_marks_are_distinct_and_look_like_no_word():
         ("A [k7m2x and more", "A [1] and more"),
         ("(see chapter two, k7m2x)", "(see chapter two, [1])"),
         ("[k7m2x]: a definition", "[1] a definition"),
+        ("see[k7m2x, <b>a</b> and so on](https://evil.example)", "see[1], <b>a</b> and so on"),
         ("A [k7m2x](no link, as it has spaces)", "A [1] (no link, as it has spaces)"),
     ],
 )
