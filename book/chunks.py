@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from book.markdown_text import inline_text, parser
 
 # About what small embedding models read at once; larger ones find short parts more exactly, too.
 CHUNK_WORDS = 180
 LONGEST_BLOCK_WORDS = 360
-
-_markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 def chunk_texts(heading_path: Sequence[str], text: str) -> list[str]:
@@ -38,7 +37,7 @@ def _parts(blocks: Iterator[str]) -> Iterator[str]:
 
 def _blocks(text: str) -> Iterator[str]:
     """The text of each outermost block; one that is too long in several pieces."""
-    for block in _outermost(_markdown.parse(text)):
+    for block in _outermost(parser.parse(text)):
         words = block.split()
         if len(words) <= LONGEST_BLOCK_WORDS:
             yield block
@@ -51,7 +50,7 @@ def _outermost(tokens: list[Token]) -> Iterator[str]:
     lines: list[str] = []
     for token in tokens:
         if token.type == "inline":
-            lines.append("".join(map(_inline_text, token.children or ())))
+            lines.append(inline_text(token.children))
         elif token.content:  # code
             lines.append(token.content.strip())
         if token.level == 0 and token.nesting != 1:
@@ -59,8 +58,3 @@ def _outermost(tokens: list[Token]) -> Iterator[str]:
                 yield joined
             lines = []
 
-
-def _inline_text(token: Token) -> str:
-    if token.type in ("softbreak", "hardbreak"):
-        return "\n"
-    return token.content  # of an image its alternative text

@@ -21,6 +21,8 @@ from chat import sessions
 from chat.api import book, concurrency, health, ui_stream
 from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
+from chat.api.grounds import grounds
+from chat.api.languages import language_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
 from chat.api.problems import invalid_request, problem_response
@@ -140,6 +142,7 @@ async def ask(
             "session_id": answer.session_id,
             "timestamp": answer.at,
             "message_id": answer.message_id,
+            **grounds(answer.evidence),
         }
     )
 
@@ -152,6 +155,7 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
         payload.page_url,
         client_of_request(request),
         key or "",
+        language=language_of_request(request),
     )
 
 
@@ -268,6 +272,8 @@ def _message_out(message: Message) -> dict[str, object]:
         "reply_to": message.reply_to_id,
         "feedback": feedback if any(feedback.values()) else None,
         "correction": correction if message.correction else None,
+        "replaced": message.replaced,
+        **grounds(message),
     }
 
 

@@ -18,7 +18,9 @@ EXCHANGES = """
             WHERE asked.session_id = %(session)s AND asked.id = earlier.reply_to_id
         ) AS question,
         CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer,
-        jsonb_path_query_array(earlier.sources, '$[*].section_id') AS cited
+        ARRAY(
+            SELECT jsonb_path_query(earlier.sources, '$[*].section_id')::bigint
+        ) AS cited
     FROM chat_message AS earlier
     WHERE earlier.session_id = %(session)s AND earlier.id < %(reply)s
         AND earlier.role = 'assistant' AND earlier.status IN ('complete', 'stopped')

@@ -124,11 +124,18 @@ def _refusal(client: str | None, now: datetime) -> ChatError:
         return RateLimited(retry_after=_whole(seconds))
     if is_in_budget(now):
         return RateLimited(retry_after=1)  # the window has ended since
+    _remember(_budget_key(now), _seconds_of_day_left(now))
+    return budget_exhausted()
+
+
+def budget_exhausted() -> BudgetExhausted:
+    return BudgetExhausted(retry_after=_whole(_seconds_of_day_left(timezone.now())))
+
+
+def _seconds_of_day_left(now: datetime) -> float:
     today = now.astimezone(UTC)
     tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
-    seconds = (tomorrow - today).total_seconds()
-    _remember(_budget_key(now), seconds)
-    return BudgetExhausted(retry_after=_whole(seconds))
+    return (tomorrow - today).total_seconds()
 
 
 def is_in_budget(now: datetime) -> bool:

@@ -1,0 +1,110 @@
+"""A section's Markdown as the passages that can be quoted: sentences, lines of code, rows.
+
+Lines are read as `book.read.to_markdown` writes them; a full parser takes ten times as long.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_LINE = re.compile(r"(?P<indent>[ \t]*)(?:>[ \t]?)*(?P<mark>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<text>.*)")
+_FENCE = re.compile(r"[ \t>]*(?:[-*+][ \t]+)?(?P<fence>`{3,}|~{3,})")
+_TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t:-]*)*$")
+_LABEL = re.compile(
+    r"(?:\*\*|__)(?P<bold>[^*\n]{1,80}?)(?:\*\*|__)(?=\s*[:(–—-]|:|\s|$)"
+    r"|(?P<plain>[^\s:][^:.!?\n]{0,60}?):(?=\s|$)"
+)
+_SENTENCE_END = re.compile(
+    r"""(?:[.!?…]+|[؟۔])(?:["”’»)\]*_`]|\[\^[^\]]*\])*\s+|[。！？]+[”’」』）]*"""
+)
+_NO_END = re.compile(
+    r"(?:\b(?:e\.\s?g|i\.\s?e|cf|vs|etc|approx|figs?|eq|sec|no|nr|vol|dr|mrs?|ms|prof|st"
+    r"|z\.\s?b|d\.\s?h|u\.\s?a|bzw|ca|p\.\s?ej|p\.\s?ex|ex)|\b[A-Z]|^\d+)\.[\"”’»)*_`]*\s*$",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(r"[a-z,;]")
+
+
+class Passage(NamedTuple):
+    """`text` is verbatim. `block` numbers the paragraph, list item, table or code that it is part
+    of, `above` is the item around that one, and `labels` are what these begin with, innermost first (of a row its first cell)."""
+
+    text: str
+    labels: tuple[str, ...]
+    block: int
+    above: int
+    is_code: bool
+    is_item: bool = False
+
+
+class _Item(NamedTuple):
+    indent: int
+    block: int
+    label: str
+
+
+def passages_of(section: str) -> list[Passage]:
+    """In their order. The fences of code and the rule under a table's head are left out."""
+    found: list[Passage] = []
+    items: list[_Item] = []
+    fence, block, was_blank = "", 0, True
+    for line in section.splitlines():
+        if opened := _FENCE.match(line):
+            if not fence:
+                fence, block, was_blank = opened["fence"], block + 1, True
+                continue
+            if opened["fence"].startswith(fence):
+                fence = ""
+                continue
+        if fence:
+            if any(map(str.isalnum, line)):
+                found.append(Passage(line.strip(), (), block, 0, True))
+            continue
+        if not line.strip(" \t>"):
+            was_blank = True
+            continue
+        parts = _LINE.match(line)
+        assert parts is not None
+        text = parts["text"].strip().removesuffix("\\")
+        indent = len(parts["indent"])
+        if parts["mark"] or was_blank:
+            block += 1
+            while items and items[-1].indent >= indent:
+                items.pop()
+        if parts["mark"]:
+            items.append(_Item(indent, block, _label_of(text)))
+        was_blank = False
+        found += _of_text(text, items, block)
+    return found
+
+
+def _of_text(text: str, items: list[_Item], block: int) -> Iterator[Passage]:
+    labels = tuple(item.label for item in reversed(items) if item.label)
+    above = items[-2].block if len(items) > 1 else 0
+    if text.startswith("|"):
+        if not _TABLE_RULE.match(text):
+            first_cell = text.strip("| ").partition("|")[0].strip()
+            yield Passage(text, (first_cell, *labels), block, -block, False)
+        return
+    own = items[-1].block if items else block
+    for sentence in _sentences(text):
+        yield Passage(sentence, labels, own, above, False, bool(items))
+
+
+def _label_of(text: str) -> str:
+    found = _LABEL.match(text)
+    return (found["bold"] or found["plain"] or "") if found else ""
+
+
+def _sentences(text: str) -> Iterator[str]:
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        sentence = text[start : end.end()]
+        if _GOES_ON.match(text, end.end()) or _NO_END.search(sentence):
+            continue
+        if sentence.count("(") > sentence.count(")") or sentence.count("`") % 2:
+            continue
+        yield sentence.strip()
+        start = end.end()
+    if rest := text[start:].strip():
+        yield rest
