@@ -132,9 +132,9 @@ def opening(turn: Turn, now: datetime) -> Statement:
     question, so is any other question of its session.
     """
     question = turn.question
-    unseen = {idempotency.UNSEEN: idempotency.unseen_values(question)}
-    conditions = unseen if question.idempotency_key else {}
-    conditions |= replacing.conditions(turn.session_id, question)
+    conditions = replacing.conditions(turn.session_id, question)
+    if question.idempotency_key:
+        conditions[idempotency.UNSEEN] = idempotency.unseen_values(question)
     return _opening(turn, now, limits.admission(question.client, now, conditions))
 
 
