@@ -171,13 +171,13 @@ async def _connect() -> psycopg.AsyncConnection[Row]:
 
 
 async def run_statement(
-    statement: Statement, on_late_commit: Callable[[], object] | None = None
+    statement: Statement, on_late_commit: Callable[[list[Row]], object] | None = None
 ) -> list[Row]:
     """Run a statement as a transaction of its own; returns its rows.
 
     Raises LOST or DatabaseUnavailable (timeout), after which it is unknown whether it was
-    committed, or psycopg.IntegrityError. `on_late_commit` is called after a commit that comes later
-    than the timeout.
+    committed, or psycopg.IntegrityError. `on_late_commit` is called with the rows of a commit that
+    comes later than the timeout.
     """
     here = _connections.setdefault(asyncio.get_running_loop(), _Connections())
     running = asyncio.create_task(here.run(statement))
@@ -189,7 +189,7 @@ async def run_statement(
 
     def afterwards(task: asyncio.Task[list[Row]]) -> None:
         if not task.cancelled() and task.exception() is None and on_late_commit:
-            on_late_commit()
+            on_late_commit(task.result())
 
     running.add_done_callback(afterwards)
     outage.begin(TimeoutError())

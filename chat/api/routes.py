@@ -48,6 +48,7 @@ from chat.errors import (
     InvalidJson,
     InvalidRequest,
     NotFound,
+    NothingToReplace,
     PayloadTooLarge,
     RateLimited,
     UnsupportedMediaType,
@@ -155,6 +156,7 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
         payload.page_url,
         client_of_request(request),
         key or "",
+        replaces=payload.replaces,
         language=language_of_request(request),
     )
 
@@ -299,6 +301,12 @@ def coded_error(request: HttpRequest, error: CodedError) -> HttpResponse:
     if isinstance(error, InternalError):
         logger.opt(exception=error.__cause__ or error).error("The turn failed")
     return problem_response(request, error)
+
+
+@api.exception_handler(NothingToReplace)
+def nothing_to_replace(request: HttpRequest, _error: NothingToReplace) -> HttpResponse:
+    unknown = {"loc": ("body", "replaces"), "type": "question_unknown"}
+    return problem_response(request, invalid_request([unknown]))
 
 
 @api.exception_handler(Exception)

@@ -18,7 +18,9 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticKnownError
@@ -130,6 +132,18 @@ class ChatRequest(Request):
     )
     stream: StrictBool = Field(False, description="Answer as a stream of events.")
     page_url: PageUrl | None = Field(None, description="The page the reader is on.")
+    replaces: UUID | None = Field(
+        None,
+        description="A question of this session: this one takes the place of that one and of all "
+        "after it. The same text again asks for another answer, another text edits the question.",
+    )
+
+    @field_validator("replaces")
+    @classmethod
+    def is_in_a_session(cls, value: UUID | None, info: ValidationInfo) -> UUID | None:
+        if value and info.data.get("session_id", value) is None:
+            raise ValueError("must come with the session_id of its conversation")
+        return value
 
 
 class FeedbackRequest(Request):

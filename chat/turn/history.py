@@ -22,7 +22,7 @@ EXCHANGES = """
             SELECT jsonb_path_query(earlier.sources, '$[*].section_id')::bigint
         ) AS cited
     FROM chat_message AS earlier
-    WHERE earlier.session_id = %(session)s AND earlier.id < %(reply)s
+    WHERE earlier.session_id = %(session)s AND earlier.id < %(before)s
         AND earlier.role = 'assistant' AND earlier.status IN ('complete', 'stopped')
         AND earlier.content <> '' AND NOT earlier.replaced
     ORDER BY earlier.id DESC
@@ -33,11 +33,11 @@ OLDEST_FIRST = (
 )
 
 
-def values(session_id: UUID, reply_id: UUID) -> dict[str, Any]:
-    """What `EXCHANGES` is run with."""
+def values(session_id: UUID, before: UUID) -> dict[str, Any]:
+    """What `EXCHANGES` is run with: the exchanges before that message."""
     return {
         "session": session_id,
-        "reply": reply_id,
+        "before": before,
         "exchanges": settings.CHAT_HISTORY_MESSAGES // 2,
     }
 

@@ -36,6 +36,7 @@ class Question:
     client: str | None = None
     idempotency_key: str = ""
     door: str = ""
+    replaces: UUID | None = None  # a question of the session, with all after it
     language: str = ""  # ISO 639-1, of sentences that are ours: excerpts, silence
 
 
