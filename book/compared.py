@@ -38,7 +38,6 @@ class PreparedPassage(NamedTuple):
     own_labels: frozenset[str]
     carried: Set[str] = NONE
 
-
     @property
     def negations(self) -> int:
         return count_negations(self.passage.text)

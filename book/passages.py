@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_LINE = re.compile(r"(?P<indent>[ \t]*)(?:>[ \t]?)*(?P<mark>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<text>.*)")
+_LINE = re.compile(
+    r"(?P<indent>[ \t]*)(?:>[ \t]?)*(?P<mark>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<text>.*)"
+)
 _FENCE = re.compile(r"[ \t>]*(?:[-*+][ \t]+)?(?P<fence>`{3,}|~{3,})")
 _TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t:-]*)*$")
 _LABEL = re.compile(
@@ -27,7 +29,8 @@ _GOES_ON = re.compile(r"[a-z,;]")
 
 class Passage(NamedTuple):
     """`text` is verbatim. `block` numbers the paragraph, list item, table or code that it is part
-    of, `above` is the item around that one, and `labels` are what these begin with, innermost first (of a row its first cell)."""
+    of, `above` is the item around that one, and `labels` are what these begin with, innermost first (of a row its first cell).
+    """
 
     text: str
     labels: tuple[str, ...]
@@ -64,7 +67,8 @@ def passages_of(section: str) -> list[Passage]:
             was_blank = True
             continue
         parts = _LINE.match(line)
-        assert parts is not None
+        if parts is None:
+            continue
         text = parts["text"].strip().removesuffix("\\")
         indent = len(parts["indent"])
         if parts["mark"] or was_blank:

@@ -12,7 +12,9 @@ from functools import lru_cache
 
 SHORTEST = 4  # words
 
-_FENCED = re.compile(r"^[ \t>]*(`{3,}|~{3,}).*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(
+    r"^[ \t>]*(`{3,}|~{3,}).*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _MARKS = (("“", "”"), ("„", "[“”]"), ("«", "»"), ("»", "«"), ("‹", "›"), ("「", "」"), ("『", "』"),
           ("‘", "’"), ("‚", "[‘’]"), ("”", "[”“]"))  # fmt: skip
@@ -63,7 +65,10 @@ def quotations(text: str) -> list[str]:
     Fewer than four words are no quotation: they name something.
     """
     prose = _INLINE_CODE.sub(lambda code: " " * len(code[0]), _FENCED.sub("\n", text))
-    blocks = [(each.start(), _QUOTE_MARK.sub("", each[0]).strip()) for each in _BLOCK_QUOTE.finditer(prose)]
+    blocks = [
+        (each.start(), _QUOTE_MARK.sub("", each[0]).strip())
+        for each in _BLOCK_QUOTE.finditer(prose)
+    ]
     # The words of code within a quotation are needed; only what begins in code is left out.
     spans = [each.span() for each in _BLOCK_QUOTE.finditer(prose)]
     found = [*blocks, *(each for each in _in_marks(prose) if not _is_within(each[0], spans))]

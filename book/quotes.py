@@ -5,7 +5,6 @@ others; and what differs in a number, a name or a negation does not support it a
 measured is in docs/performance.md.
 """
 
-import re
 from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
@@ -109,13 +108,15 @@ def _words(sentence: str) -> tuple[Word, ...]:
 def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...]:
     """Words that the section has as names are names; so is an unknown subject without article."""
     return tuple(
-        word._replace(is_name=True)
-        if not word.is_name
-        and (
-            (word.stem in section.names and word.surface[0].isupper())
-            or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+        (
+            word._replace(is_name=True)
+            if not word.is_name
+            and (
+                (word.stem in section.names and word.surface[0].isupper())
+                or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+            )
+            else word
         )
-        else word
         for word in words
     )
 
@@ -167,7 +168,11 @@ def _share(asked: _Asked, passage: PreparedPassage, section: PreparedSection) ->
     if stem in passage.carried:
         return CARRIED
     at = passage.passage
-    if stem in passage.label or stem in section.blocks[at.block] or stem in _above(at.above, section):
+    if (
+        stem in passage.label
+        or stem in section.blocks[at.block]
+        or stem in _above(at.above, section)
+    ):
         return NAME_NEARBY if word.is_name and stem not in section.topics else NEARBY
     return 0
 
@@ -248,7 +253,10 @@ def _is_contradicted(
 
 
 def _score(sentence: str, words: Sequence[Word], best: _Candidate) -> float:
-    if _is_word_by_word(words, best.passage) and count_negations(sentence) == best.passage.negations:
+    if (
+        _is_word_by_word(words, best.passage)
+        and count_negations(sentence) == best.passage.negations
+    ):
         return min(best.agreement, 1.0)
     return min(best.agreement, NOT_WORD_BY_WORD)
 
