@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 
 SHORTEST = 4  # words
 
@@ -49,7 +50,8 @@ def contains(quotation: str, section: str) -> bool:
     parts = [_words(part) for part in _ELLIPSIS.split(quotation)]
     if not any(parts):
         return False
-    checked = [part for part in parts if len(part) >= SHORTEST] or [sum(parts, [])]
+    long_enough = [part for part in parts if len(part) >= SHORTEST]
+    checked = long_enough or [list(chain.from_iterable(parts))]
     at = 0
     for part in checked:
         found = text.find(f" {' '.join(part)} ", at)

@@ -1,4 +1,4 @@
-"""Which sentence of a section supports what an answer says, how well, and whether quotations are true.
+"""Which sentence of a section supports what an answer says, and how well.
 
 No model is asked: words that agree make the score, the rare ones, numbers and names more than
 others; and what differs in a number, a name or a negation does not support it at all. What was
@@ -209,7 +209,7 @@ def _is_turned(sentence: str, words: Sequence[Word], best: _Candidate) -> bool:
 def _is_pieced_together(
     asked: Sequence[_Asked], best: _Candidate, section: PreparedSection
 ) -> bool:
-    """Whether a sentence of one clause has words from here and there: it may join what is not one."""
+    """Whether a sentence of one clause has words from here and there, joined by nobody else."""
     if best.agreement >= MOSTLY or asked[-1].word.clause > 0:
         return False
     return any(
@@ -298,7 +298,7 @@ def _is_other_language(words: Sequence[Word], sentence: str, section: PreparedSe
 
 def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> Quote | None:
     """By numbers, names in code and words that both languages have; the rest cannot agree."""
-    words = [word._replace(is_name=word.is_name and not _is_lower(word)) for word in words]
+    words = [word._replace(is_name=word.is_name and not _is_capitalised(word)) for word in words]
     telling = [each for each in _asked(words, section) if _tells(each.word, section)]
     total = sum(each.weight for each in telling)
     best: Quote | None = None
@@ -315,9 +315,9 @@ def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> 
     return best
 
 
-def _is_lower(word: Word) -> bool:
-    """But for its first letter, which some languages write large in all nouns."""
-    return word.surface[1:].islower()
+def _is_capitalised(word: Word) -> bool:
+    """As some languages write all nouns."""
+    return word.surface[0].isupper() and word.surface[1:].islower()
 
 
 def _tells(word: Word, section: PreparedSection) -> bool:

@@ -76,12 +76,14 @@ def _rendered(section: str) -> _Rendered:
     for token in parser.parse(section):
         if token.map is None or not token.content:
             continue
+        if token.type != "inline":  # buttons and titles stand around code
+            text += GAP
         for line, words in _lines(token):
             lines.append(line)
             starts.append(len(text))
             is_code.append(token.type != "inline")
             text += f"{words}{BLOCK}"
-        if token.type != "inline":  # buttons and titles stand around code
+        if token.type != "inline":
             text += GAP
     return _Rendered(text, lines, starts, is_code)
 
