@@ -49,7 +49,7 @@ class _Item(NamedTuple):
 
 
 def passages_of(section: str) -> list[Passage]:
-    """In their order. The fences of code and the rule under a table's head are left out."""
+    """In their order. Formulas on lines of their own and the rule under a table's head are left out."""
     reading = _Reading()
     for line in section.splitlines():
         reading.read(line)
@@ -63,8 +63,14 @@ class _Reading:
         self.found: list[Passage] = []
         self._items: list[_Item] = []
         self._fence, self._block, self._was_blank = "", 0, True
+        self._is_formula = False
 
     def read(self, line: str) -> None:
+        if line.strip(" \t>") == "$$" and not self._fence:
+            self._is_formula, self._was_blank = not self._is_formula, True
+            return
+        if self._is_formula:
+            return
         opened = _FENCE.match(line)
         if opened and (not self._fence or opened["fence"].startswith(self._fence)):
             self._block += not self._fence
