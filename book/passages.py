@@ -49,7 +49,7 @@ class _Item(NamedTuple):
 
 
 def passages_of(section: str) -> list[Passage]:
-    """In their order. Formulas on lines of their own and the rule under a table's head are left out."""
+    """In their order. Without formulas on lines of their own, and the rules of tables."""
     reading = _Reading()
     for line in section.splitlines():
         reading.read(line)
