@@ -78,14 +78,17 @@ def percentile(seconds: list[float], percent: int) -> float:
     return 1000 * quantiles(seconds, n=100, method="inclusive")[percent - 1]
 
 
-def measured(side: Side, workload: Workload, model_port: int, patience: float) -> Measured:
+def measured(
+    side: Side, workload: Workload, model_port: int, patience: float, **settings: str
+) -> Measured:
     """Waits up to `patience` seconds for others on this machine to be quiet."""
     database = side.database(workload.in_full_database)
     stored = some_sessions(side, database) if workload.in_full_database else []
     rows_before, work_before = rows(side, database), database_work(database)
     checkpoint()
     model = workload.speech.name
-    with side.serving(database, model, model_port, workload.workers) as (process, port):
+    started = side.serving(database, model, model_port, workload.workers, **settings)
+    with started as (process, port):
         asked(model_port, "/hurry")
         warm = run(Load(port, WARM_READERS, WARM_TURNS, workload.chunks))
         asked(model_port)

@@ -5,6 +5,9 @@ How it speaks is told by the model's name, or by `BENCH_MODEL` where that says n
 whole answer), and streams 40 chunks, 25 ms apart. Each chunk carries its number, so that one that
 is lost or out of order is noticed whatever form it is passed on in.
 
+Where its prompt has excerpts of a book it cites one of them, every tenth chunk; asked for
+embeddings, it gives each text a vector of its own.
+
 `GET /` tells how many calls there were, and how many of them at once at most, since it was asked.
 After `GET /hurry`, and until the next `GET /`, it speaks without any pause, to warm its callers up.
 """
@@ -12,6 +15,7 @@ After `GET /hurry`, and until the next `GET /`, it speaks without any pause, to 
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -31,6 +35,9 @@ TEXT = (
 MODEL_OF = re.compile(rb'"model": ?"([^"]*)"')
 WANTS_STREAM = re.compile(rb'"stream": ?true')
 WANTS_USAGE = re.compile(rb'"include_usage": ?true')
+MARK = re.compile(rb"\[([a-z]\d[a-z]\d[a-z])\] ")  # of the excerpts in a prompt
+EVERY = 10  # chunks
+DIMENSIONS = 384
 KNOBS = re.compile(r"(delay|chunks|gap)=([0-9.]+)")
 
 
@@ -107,6 +114,36 @@ def chunk(number: int) -> bytes:
     return _delta(content=f"word {marker(number)} ")
 
 
+def cited_chunk(number: int, marks: list[bytes]) -> bytes:
+    if not marks or number % EVERY:
+        return chunk(number)
+    mark = marks[number // EVERY % len(marks)].decode()
+    return _delta(content=f"word {marker(number)} [{mark}]. ")
+
+
+def cited_whole(marks: list[bytes]) -> bytes:
+    if not marks:
+        return WHOLE
+    content = f"{TEXT} [{marks[0].decode()}]"
+    message = MESSAGE | {"content": content}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return _response(_json({"object": "chat.completion", "choices": [choice], "usage": USAGE}))
+
+
+def embeddings(body: bytes) -> bytes:
+    texts = json.loads(body)["input"]
+    data = [
+        {"object": "embedding", "index": place, "embedding": vector(text)}
+        for place, text in enumerate([texts] if isinstance(texts, str) else texts)
+    ]
+    return _response(_json({"object": "list", "data": data, "usage": USAGE}))
+
+
+def vector(text: str) -> list[float]:
+    chance = random.Random(text)
+    return [round(chance.gauss(0, 1), 6) for _ in range(DIMENSIONS)]
+
+
 @cache
 def speech_of(name: bytes) -> Speech:
     return Speech.of(name.decode() if b"=" in name else os.environ.get("BENCH_MODEL", ""))
@@ -128,6 +165,7 @@ class Connection(asyncio.Protocol):
         self.next: asyncio.TimerHandle | None = None
         self.is_speaking = False
         self.url = b""
+        self.marks: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -148,7 +186,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         body, self.body = bytes(self.body), bytearray()
-        if self.parser.get_method() == b"GET":
+        if self.url.endswith(b"/embeddings"):
+            self.transport.write(embeddings(body))
+        elif self.parser.get_method() == b"GET":
             self.transport.write(_response(_told(self.url == b"/hurry")))
         else:
             self.answer(body)
@@ -161,11 +201,12 @@ class Connection(asyncio.Protocol):
         State.at_once = max(State.at_once, State.speaking)
         self.is_speaking = True
         begin = self.loop.time() + speech.delay
+        self.marks = MARK.findall(body)
         if WANTS_STREAM.search(body):
             self.usage = END_USAGE if WANTS_USAGE.search(body) else b""
             self.at(begin, self.say, speech, begin, 0)
         else:
-            self.at(begin, self.end, WHOLE)
+            self.at(begin, self.end, cited_whole(self.marks))
 
     def at(self, time: float, what: Any, *arguments: Any) -> None:
         if time <= self.loop.time():
@@ -176,7 +217,8 @@ class Connection(asyncio.Protocol):
     def say(self, speech: Speech, begin: float, number: int) -> None:
         """One chunk, on time even if the one before was late; all of them where there is no gap."""
         until = number + 1 if speech.gap else speech.chunks
-        said = HEAD * (number == 0) + b"".join(map(chunk, range(number, until)))
+        chunks = (cited_chunk(each, self.marks) for each in range(number, until))
+        said = HEAD * (number == 0) + b"".join(chunks)
         if until < speech.chunks:
             self.transport.write(said)
             self.at(begin + until * speech.gap, self.say, speech, begin, until)

@@ -143,9 +143,10 @@ def queries(author: Author) -> Iterator[search.Query]:
                 "SELECT embedding::text FROM book_chunk WHERE section_id = %s LIMIT 1", [section.pk]
             )
             (vector,) = cursor.fetchone()
-        near = author.vector([float(each) for each in vector[1:-1].split(",")], 0.4)
+        values = author.vector([float(each) for each in vector[1:-1].split(",")], 0.4)
         question = f"What is the {' '.join(words)}?"
-        yield search.Query(question, vector=near, embedding_model=MODEL)
+        near = search.Vector(search.written_vector(values), DIMENSION, MODEL)
+        yield search.Query(question, vector=near)
 
 
 def measure(address: str, asked: list[search.Query]) -> tuple[float, float, float]:
@@ -164,7 +165,7 @@ def measure(address: str, asked: list[search.Query]) -> tuple[float, float, floa
 
 def recall(link: psycopg.Connection[tuple[int]], kind: str, query: search.Query) -> float:
     """The share of the exact nearest neighbours that the index finds."""
-    values = {"model": MODEL, "vector": search.written_vector(query.vector or ())}
+    values = {"model": MODEL, "vector": query.vector.written if query.vector else ""}
     cast = f"embedding::halfvec({DIMENSION})"
 
     def nearest(column: str) -> set[int]:

@@ -64,6 +64,7 @@ class Side:
             yield process, port
 
 
+WITH_BOOK = Side("with_book", ("chat_session", "chat_message"), GUNICORN)
 US = Side("us", ("chat_session", "chat_message"), GUNICORN)
 PEER = Side("peer", ("peer_session", "peer_message"), UVICORN)
 SIDES = (US, PEER)

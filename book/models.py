@@ -12,6 +12,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+BETWEEN_HEADINGS = " \u203a "
+
 
 class RealField(models.FloatField):  # type: ignore[type-arg]
     """Half as large as a double, of which there are millions."""
@@ -158,7 +160,7 @@ class Section(models.Model):
 
 def written_path(heading_path: list[str]) -> str:
     """Without the page's title, unless there is nothing else."""
-    return " \u203a ".join(heading_path[1:] or heading_path)
+    return BETWEEN_HEADINGS.join(heading_path[1:] or heading_path)
 
 
 def address(page_url: str, anchor: str) -> str:

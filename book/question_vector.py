@@ -1,28 +1,50 @@
 """The embedding of a reader's question."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import replace
 
 from loguru import logger
 
-from book.search import Query, text_to_embed
-from llm.embeddings import embed, embedding_model
+from book.search import Query, Vector, text_to_embed, written_vector
+from llm.embeddings import EmbeddingModel, embed, embedding_model
 from llm.errors import ModelError
+from llm.providers import are_embeddings_embedded
 
 QUESTION_SECONDS = 1.0  # a reader waits
+REMEMBERED = 500
+
+# Readers ask the same again, such as what a page suggests. The one used last is the last one.
+_remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
 
 
 async def with_vector(query: Query) -> Query:
     """The query with its vector; without one where no embedding model is configured, or where it
     does not answer within `QUESTION_SECONDS`: then the words alone are searched.
     """
-    text = text_to_embed(query.question, query.before)
     try:
-        model = await asyncio.to_thread(embedding_model)  # which may start the embedded one
+        model = await _model()
         if model is None:
             return query
-        (vector,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
+        return replace(query, vector=await _vector(text_to_embed(query), model))
     except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
         logger.warning("The question is searched by its words alone: {}", error)
         return query
-    return replace(query, vector=vector, embedding_model=model.name)
+
+
+async def _model() -> EmbeddingModel | None:
+    if are_embeddings_embedded():
+        return await asyncio.to_thread(embedding_model)  # which may have to start it
+    return embedding_model()
+
+
+async def _vector(text: str, model: EmbeddingModel) -> Vector:
+    key = model.name, text
+    if key in _remembered:
+        _remembered.move_to_end(key)
+        return _remembered[key]
+    (values,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
+    vector = _remembered[key] = Vector(written_vector(values), len(values), model.name)
+    if len(_remembered) > REMEMBERED:
+        _remembered.popitem(last=False)
+    return vector

@@ -5,15 +5,15 @@ embeddings of texts, and by those of questions. They are fused by rank (reciproc
 what was measured is in docs/performance.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import batched
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag
+from urllib.parse import urlsplit
 
 from book.models import address, written_path
-from book.words import likeness, searchable, words_of
+from book.words import are_alike, searchable, words_of
 
 RRF_K = 10
 # By words, by texts, by questions. Without questions the texts' embeddings count twice.
@@ -31,6 +31,7 @@ MAX_POSTINGS = 1_000  # read for each word of a question: those in which it weig
 MAX_CANDIDATES = 300  # chunks that the words find
 MAX_NEIGHBOURS = 200  # texts, and questions, that are nearest
 NEAR_DUPLICATE = 0.8
+NEAR_DUPLICATES = 5  # so many more are read, since some may be left out
 MAX_HITS = 50
 # How many neighbours HNSW keeps in view: .95 of the exact ones are found at 100,000 chunks.
 HNSW_EF_SEARCH = 200
@@ -154,30 +155,44 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = %(page_url)s THEN %(bonus)s::float8 ELSE 0 END
+        + CASE WHEN page_url = ANY(%(page_urls)s) THEN %(bonus)s::float8 ELSE 0 END
         + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
 SELECT edition.number, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
-    language, text, sketch, total, words, words_place, texts, texts_place,
-    questions, questions_place
-FROM edition LEFT JOIN hits ON true ORDER BY total DESC, hits.id
+    hits.language, text, sketch, total, words, words_place, texts, texts_place,
+    questions, questions_place, found_on.position, reader_on.position, reader_on.title
+FROM edition
+LEFT JOIN hits ON true
+LEFT JOIN book_page AS found_on ON found_on.edition_id = edition.id AND found_on.url = page_url
+LEFT JOIN LATERAL (
+    SELECT position, title FROM book_page
+    WHERE edition_id = edition.id AND url = ANY(%(page_urls)s) LIMIT 1
+) AS reader_on ON true
+ORDER BY total DESC, hits.id
 """
+
+
+class Vector(NamedTuple):
+    """A question's embedding: as `written_vector` writes it, its length, and by which model."""
+
+    written: str
+    dimension: int
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked, and where. `vector` is that of `text_to_embed`, by the named embedding model;
-    without one the words alone are searched.
+    """What is asked, and where. `vector` is that of `text_to_embed`; without one the words alone
+    are searched.
     """
 
     question: str
     before: str = ""  # the question before it, in the same conversation
     page_url: str = ""  # where the reader is
     cited: Sequence[int] = ()  # sections that the last answers cited
-    vector: Sequence[float] | None = None
-    embedding_model: str = ""
+    vector: Vector | None = None
 
 
 class Rank(NamedTuple):
@@ -202,6 +217,7 @@ class Hit:
     by_words: Rank | None
     by_texts: Rank | None  # the score is the cosine
     by_questions: Rank | None
+    page_position: int  # in the book
 
     @property
     def page_title(self) -> str:
@@ -230,20 +246,30 @@ class Found:
     edition: int
     hits: list[Hit]
     sureness: float | None
+    reader_page: "ReaderPage | None" = None
 
 
-def text_to_embed(question: str, before: str = "") -> str:
+class ReaderPage(NamedTuple):
+    """The page of the book that the reader is on: its place in the book, and its title."""
+
+    position: int
+    title: str
+
+
+def text_to_embed(query: Query) -> str:
     """The question, together with the one before it if it may refer to that: "and how fast?"."""
-    return f"{before}\n{question}" if before and _may_refer(question) else question
+    question, before = query.question, query.before
+    return f"{before}\n{question}" if before and may_refer(question) else question
 
 
-def _may_refer(question: str) -> bool:
+def may_refer(question: str) -> bool:
+    """Whether a question is so short that it may refer to the one before it."""
     return len(words_of(question)) <= FOLLOW_UP_WORDS
 
 
 def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     """SQL with named placeholders, and their values; `read_rows` reads its rows."""
-    before = query.before if _may_refer(query.question) else ""
+    before = query.before if may_refer(query.question) else ""
     values: dict[str, Any] = {
         "words": searchable(query.question),
         "words_before": searchable(before),
@@ -251,14 +277,22 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "words_weight": WORDS_WEIGHT,
         "texts_weight": TEXTS_WEIGHT,
         "questions_weight": QUESTIONS_WEIGHT,
-        "page_url": urldefrag(query.page_url).url,
+        "page_urls": page_urls(query.page_url),
         "cited": list(query.cited),
         "bonus": NEARNESS_BONUS,
-        "limit": min(limit, MAX_HITS) * 2,  # near-duplicates are yet to be left out
+        "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
     }
-    if query.vector is not None:
-        values["vector"] = written_vector(query.vector)
-    return _sql(query.embedding_model, len(query.vector or ())), values
+    if query.vector is None:
+        return _sql("", 0), values
+    written, dimension, model = query.vector
+    return _sql(model, dimension), values | {"vector": written}
+
+
+def page_urls(url: str) -> list[str]:
+    """How a page's address may be written: servers give one page at several."""
+    bare = urlsplit(url)._replace(query="", fragment="").geturl()
+    stem = bare.removesuffix("index.html").removesuffix("/").removesuffix(".html")
+    return [f"{stem}{end}" for end in ("", "/", ".html", "/index.html")] if stem else []
 
 
 def written_vector(vector: Iterable[float]) -> str:
@@ -294,21 +328,25 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
         return None
     edition, has_questions = rows[0][:2]
     hits: list[Hit] = []
-    sketches: list[list[int]] = []
+    sketches: list[Set[int]] = []
     for row in rows:
         if row[2] is None or len(hits) == limit:
             break
-        sketch = row[9]
-        if not any(likeness(sketch, other) >= NEAR_DUPLICATE for other in sketches):
+        sketch = frozenset(row[9])
+        if not any(are_alike(sketch, other, NEAR_DUPLICATE) for other in sketches):
             hits.append(_hit(row))
             sketches.append(sketch)
-    return Found(edition, hits, _sureness(rows, has_questions))
+    position, title = rows[0][18:20]
+    reader_page = None if position is None else ReaderPage(position, title)
+    return Found(edition, hits, _sureness(rows, has_questions), reader_page)
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
-    ranks = (None if score is None else Rank(score, place) for score, place in batched(row[11:], 2))
+    ranks = (
+        None if score is None else Rank(score, place) for score, place in batched(row[11:17], 2)
+    )
     of_section, score = row[2:9], round(min(row[10] / BEST_SCORE, 1), 4)
-    return Hit(*(*of_section, score, *ranks))
+    return Hit(*(*of_section, score, *ranks, row[17]))
 
 
 def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:

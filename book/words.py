@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Set
 
 # Text search configurations of PostgreSQL 15 and later, by the language (ISO 639-1). A language
 # that has none is not stemmed.
@@ -104,7 +104,13 @@ def sketch(text: str) -> list[int]:
     return sorted({zlib.crc32(run.encode()) for run in runs})[:SKETCH_SIZE]
 
 
-def likeness(one: list[int], other: list[int]) -> float:
+def are_alike(one: Set[int], other: Set[int], least: float) -> bool:
+    """Whether two sketches have at least that `likeness`; most have nothing in common."""
+    common = len(one & other)
+    return common >= least * max(len(one), len(other)) and likeness(one, other) >= least
+
+
+def likeness(one: Collection[int], other: Collection[int]) -> float:
     """About how much of two texts' runs of words is common to both, from 0 to 1."""
     smallest = sorted({*one, *other})[:SKETCH_SIZE]
     if not smallest:

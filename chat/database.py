@@ -11,10 +11,12 @@ connection for each request, leaks it whenever a client disconnects at the wrong
 import asyncio
 import contextvars
 import itertools
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -43,6 +45,8 @@ LOST = (
 RETRY_FOR_SECONDS = 60
 RETRY_PAUSES_SECONDS = (0.1, 0.3, 1, 2, 5)
 QUIET_SECONDS = 10
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 type Row = tuple[Any, ...]
 
@@ -108,8 +112,9 @@ class _Connections:
         async with self._free:
             connection = self._idle.pop() if self._idle else await _connect()
             try:
-                cursor = await connection.execute(statement.sql.encode(), statement.values)
-                rows = await cursor.fetchall() if cursor.description else []
+                query, names = numbered(statement.sql)
+                cursor = await connection.execute(query, [statement.values[n] for n in names])
+                rows = await cursor.fetchall() if _gives_rows(cursor) else []
             except psycopg.IntegrityError:
                 self._idle.append(connection)
                 raise
@@ -125,6 +130,23 @@ class _Connections:
             await self._idle.pop().close()
 
 
+def _gives_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
+    """As its `description` says, which describes each column."""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
+
+
+@lru_cache
+def numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
+    """SQL with named placeholders as PostgreSQL wants it, with the names in the order of `$1`, ….
+
+    psycopg does this for each execution of a statement as long as the search of the book.
+    """
+    names = tuple(dict.fromkeys(PLACEHOLDER.findall(sql)))
+    numbers = {name: f"${number}" for number, name in enumerate(names, start=1)}
+    query = PLACEHOLDER.sub(lambda found: numbers[found[1]], sql)
+    return query.replace("%%", "%").encode(), names
+
+
 _connections: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = WeakKeyDictionary()
 _running: set[asyncio.Task[list[Row]]] = set()
 
@@ -135,7 +157,7 @@ async def _connect() -> psycopg.AsyncConnection[Row]:
     PostgreSQL keeps the statements prepared, which halves what they cost it; but not behind a
     pooler such as PgBouncer, where the next one may be run by another process, without them.
     """
-    params = django_connection.get_connection_params() | {"cursor_factory": psycopg.AsyncCursor}
+    params = django_connection.get_connection_params() | {"cursor_factory": psycopg.AsyncRawCursor}
     try:
         connection = await psycopg.AsyncConnection.connect(**params, autocommit=True)
     except LOST as error:
@@ -149,13 +171,13 @@ async def _connect() -> psycopg.AsyncConnection[Row]:
 
 
 async def run_statement(
-    statement: Statement, on_late_commit: Callable[[], object] | None = None
+    statement: Statement, on_late_commit: Callable[[list[Row]], object] | None = None
 ) -> list[Row]:
     """Run a statement as a transaction of its own; returns its rows.
 
     Raises LOST or DatabaseUnavailable (timeout), after which it is unknown whether it was
-    committed, or psycopg.IntegrityError. `on_late_commit` is called after a commit that comes later
-    than the timeout.
+    committed, or psycopg.IntegrityError. `on_late_commit` is called with the rows of a commit that
+    comes later than the timeout.
     """
     here = _connections.setdefault(asyncio.get_running_loop(), _Connections())
     running = asyncio.create_task(here.run(statement))
@@ -167,7 +189,7 @@ async def run_statement(
 
     def afterwards(task: asyncio.Task[list[Row]]) -> None:
         if not task.cancelled() and task.exception() is None and on_late_commit:
-            on_late_commit()
+            on_late_commit(task.result())
 
     running.add_done_callback(afterwards)
     outage.begin(TimeoutError())

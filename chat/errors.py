@@ -52,6 +52,12 @@ class InvalidRequest(ChatError):
         self.errors = errors
 
 
+class NothingToReplace(ChatError):
+    """What a question is to replace is no question of its session."""
+
+    code = InvalidRequest.code
+
+
 class AnswerInProgress(ChatError):
     """This question (by its Idempotency-Key) is being answered; `retry_after` says when to look."""
 

@@ -21,6 +21,8 @@ from chat import sessions
 from chat.api import book, concurrency, health, ui_stream
 from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
+from chat.api.grounds import grounds
+from chat.api.languages import language_of_request
 from chat.api.media_types import JSON
 from chat.api.openapi import DocumentedAPI, answers
 from chat.api.problems import invalid_request, problem_response
@@ -46,6 +48,7 @@ from chat.errors import (
     InvalidJson,
     InvalidRequest,
     NotFound,
+    NothingToReplace,
     PayloadTooLarge,
     RateLimited,
     UnsupportedMediaType,
@@ -140,6 +143,7 @@ async def ask(
             "session_id": answer.session_id,
             "timestamp": answer.at,
             "message_id": answer.message_id,
+            **grounds(answer.evidence),
         }
     )
 
@@ -152,6 +156,8 @@ def _question(request: HttpRequest, payload: ChatRequest, key: str | None) -> Qu
         payload.page_url,
         client_of_request(request),
         key or "",
+        replaces=payload.replaces,
+        language=language_of_request(request),
     )
 
 
@@ -268,6 +274,8 @@ def _message_out(message: Message) -> dict[str, object]:
         "reply_to": message.reply_to_id,
         "feedback": feedback if any(feedback.values()) else None,
         "correction": correction if message.correction else None,
+        "replaced": message.replaced,
+        **grounds(message),
     }
 
 
@@ -293,6 +301,12 @@ def coded_error(request: HttpRequest, error: CodedError) -> HttpResponse:
     if isinstance(error, InternalError):
         logger.opt(exception=error.__cause__ or error).error("The turn failed")
     return problem_response(request, error)
+
+
+@api.exception_handler(NothingToReplace)
+def nothing_to_replace(request: HttpRequest, _error: NothingToReplace) -> HttpResponse:
+    unknown = {"loc": ("body", "replaces"), "type": "question_unknown"}
+    return problem_response(request, invalid_request([unknown]))
 
 
 @api.exception_handler(Exception)

@@ -18,7 +18,9 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticKnownError
@@ -130,6 +132,18 @@ class ChatRequest(Request):
     )
     stream: StrictBool = Field(False, description="Answer as a stream of events.")
     page_url: PageUrl | None = Field(None, description="The page the reader is on.")
+    replaces: UUID | None = Field(
+        None,
+        description="A question of this session: this one takes the place of that one and of all "
+        "after it. The same text again asks for another answer, another text edits the question.",
+    )
+
+    @field_validator("replaces")
+    @classmethod
+    def is_in_a_session(cls, value: UUID | None, info: ValidationInfo) -> UUID | None:
+        if value and info.data.get("session_id", value) is None:
+            raise ValueError("must come with the session_id of its conversation")
+        return value
 
 
 class FeedbackRequest(Request):
@@ -138,7 +152,39 @@ class FeedbackRequest(Request):
 
 
 # What readers get ---------------------------------------------------------------------------
-class ChatResponse(Schema):
+class SourceOut(Schema):
+    number: int = Field(description="As in the text: `[1]`.")
+    title: str = Field(description="The page's.")
+    chapter: str
+    section: str = Field(description="The headings that lead to it.")
+    url: str = Field(description="The page's, with the section's anchor and the quote's words.")
+    text: str | None = Field(
+        description="A verbatim quote of the section; null where none supports the answer enough."
+    )
+    score: float = Field(description="How well the quote supports what cites it, from 0 to 1.")
+
+
+class NearestOut(Schema):
+    title: str
+    section: str
+    url: str
+
+
+class Grounds(Schema):
+    """What an answer rests on."""
+
+    sources: list[SourceOut] = Field(description="What the text cites, by number.")
+    grounding: Literal["book", "passage", "silent", "uncited", "excerpts"] | None = Field(
+        description="`book`: cites the book. `passage`: the selected text alone. `silent`: the "
+        "book does not cover it. `uncited`: cites nothing. `excerpts`: no model could answer, and "
+        "excerpts of the book are the answer. null: no book is indexed."
+    )
+    nearest: list[NearestOut] | None = Field(
+        None, description="Only where the book is silent: the sections that come nearest."
+    )
+
+
+class ChatResponse(Grounds):
     response: str
     session_id: UUID
     timestamp: datetime = Field(description="When the reply was finished.")
@@ -161,7 +207,7 @@ FAILURES = sorted(
 )
 
 
-class MessageOut(Schema):
+class MessageOut(Grounds):
     id: UUID
     role: Literal["user", "assistant", "system"]
     content: str
@@ -175,6 +221,7 @@ class MessageOut(Schema):
     reply_to: UUID | None = Field(description="The id of the question that this is the reply to.")
     feedback: FeedbackOut | None
     correction: CorrectionOut | None = Field(description="What staff put in the reply's place.")
+    replaced: bool = Field(description="Another question has taken this one's place.")
 
 
 class HistoryResponse(Schema):
@@ -255,7 +302,7 @@ class Usage(Schema):
     completion_tokens: int
 
 
-class StreamEnd(Schema):
+class StreamEnd(Grounds):
     timestamp: datetime = Field(description="When the reply was finished.")
     session_id: UUID
     usage: Usage | None
@@ -288,6 +335,13 @@ class TextEndEvent(Event):
     id: str
 
 
+class SourceUrlEvent(Event):
+    type: Literal["source-url"]
+    source_id: str = Field(description="The source's number.")
+    url: str
+    title: str
+
+
 class FinishEvent(Event):
     type: Literal["finish"]
     finish_reason: Literal["stop", "length", "content-filter", "other"]
@@ -316,6 +370,7 @@ AnyEvent = (
     | TextStartEvent
     | TextDeltaEvent
     | TextEndEvent
+    | SourceUrlEvent
     | FinishEvent
     | AbortEvent
     | DataErrorEvent

@@ -2,8 +2,9 @@
 
     start · text-start · text-delta … · text-end · finish · [DONE]
 
-with `abort` in place of `finish` where the reader stopped the answer, and `data-error`, `error`
-where it failed. https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
+A `source-url` comes before the text that first cites its source. Where the reader stopped the
+answer there is `abort` in place of `finish`, and `data-error`, `error` where it failed.
+https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
 """
 
 import asyncio
@@ -13,9 +14,11 @@ from collections.abc import AsyncIterator
 from django.http import StreamingHttpResponse
 from loguru import logger
 
+from chat.api.grounds import grounds
 from chat.api.media_types import EVENT_STREAM, names
 from chat.api.problems import PROBLEMS, detail
 from chat.api.schemas import encode
+from chat.citations.evidence import Source
 from chat.errors import InternalError
 from chat.turn.turn import Answer, Turn
 from llm.errors import CodedError
@@ -73,8 +76,12 @@ async def frames(turn: Turn) -> AsyncIterator[bytes]:
 
 async def _text(turn: Turn) -> AsyncIterator[bytes]:
     has_text = False
+    announced = 0
     while True:
         if delta := turn.unread_text():
+            for source in turn.sources[announced:]:
+                yield _source(source)
+            announced = len(turn.sources)
             if not has_text:
                 yield _frame("text-start", id=TEXT_ID)
             has_text = True
@@ -92,9 +99,19 @@ def _end(outcome: Answer | CodedError | None, session: dict[str, str]) -> list[b
         return _error_frames(outcome or InternalError())
     if outcome.stopped:
         return [_frame("abort", reason="The reader stopped the answer."), DONE]
-    metadata = {"timestamp": outcome.at, **session, "usage": _usage(outcome)}
+    metadata = {
+        "timestamp": outcome.at,
+        **session,
+        "usage": _usage(outcome),
+        **grounds(outcome.evidence),
+    }
     finish = _frame("finish", finishReason=outcome.finish_reason, messageMetadata=metadata)
     return [finish, DONE]
+
+
+def _source(source: Source) -> bytes:
+    number, title = str(source["number"]), source["title"]
+    return _frame("source-url", sourceId=number, url=source["url"], title=title)
 
 
 def _error_frames(error: CodedError) -> list[bytes]:

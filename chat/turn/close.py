@@ -5,12 +5,17 @@ while the reply is still its own (`attempt`), so that a late writer spoils nothi
 """
 
 import asyncio
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
+from chat.citations.evidence import NOTHING, Evidence, of_answer, of_passage
+from chat.citations.excerpts import Excerpts
+from chat.citations.instead import excerpts_as_answer
 from chat.database import Statement, retry, run_statement
 from chat.models import Message
 from chat.turn.turn import Answer, Turn
@@ -36,7 +41,10 @@ written AS (
         status = %(status)s, content = %(content)s, error_code = %(error_code)s,
         model = %(model)s, finish_reason = %(finish_reason)s,
         prompt_tokens = %(prompt_tokens)s, completion_tokens = %(completion_tokens)s,
-        latency_ms = %(latency_ms)s, first_token_ms = %(first_token_ms)s, finished_at = %(at)s
+        latency_ms = %(latency_ms)s, first_token_ms = %(first_token_ms)s, finished_at = %(at)s,
+        edition = %(edition)s, grounding = %(grounding)s, support = %(support)s,
+        sources = %(sources)s::jsonb, nearest = %(nearest)s::jsonb, found = %(found)s::bigint[],
+        misquotes = %(misquotes)s
     FROM session
     WHERE reply.session_id = %(session)s AND reply.id = %(reply)s
         AND reply.attempt = %(attempt)s AND {WRITABLE}
@@ -68,12 +76,24 @@ class End:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     latency_ms: int | None = None
+    evidence: Evidence = NOTHING
+
+    def values(self) -> dict[str, Any]:
+        """By column."""
+        evidence = self.evidence
+        values = {name: getattr(self, name) for name in End.__slots__}
+        values |= {name: getattr(evidence, name) for name in Evidence.__slots__}
+        return values | {
+            "sources": json.dumps(evidence.sources),
+            "nearest": json.dumps(evidence.nearest),
+            "found": list(evidence.found),
+        }
 
 
 def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
     """Writes the reply's end, and counts its tokens where a budget is kept. May be run twice."""
     count = COUNT_TOKENS if settings.CHAT_DAILY_TOKEN_BUDGET else COUNT_NOTHING
-    values = asdict(end) | {
+    values = end.values() | {
         "session": turn.session_id,
         "reply": turn.reply_id,
         "attempt": turn.attempt,
@@ -85,41 +105,76 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
     return Statement(CLOSE + count, values)
 
 
-# The three ends of a turn -------------------------------------------------------------------
+# The ends of a turn -------------------------------------------------------------------------
 async def complete(turn: Turn, completion: completions.Completion) -> None:
+    text = turn.text if turn.citing else completion.text
+    evidence = _evidence(turn, text)
     answer = Answer(
-        text=completion.text,
+        text=text,
         session_id=turn.session_id,
         message_id=turn.reply_id,
         at=timezone.now(),
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
+        evidence=evidence,
     )
     end = End(
         Message.Status.COMPLETE,
-        completion.text,
+        text,
         model=completion.model,
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
         latency_ms=completion.latency_ms,
+        evidence=evidence,
     )
     await _close(turn, answer, answer.at, end)
 
 
+async def with_excerpts(turn: Turn, excerpts: Excerpts) -> None:
+    """No model answered: excerpts of the book are the answer."""
+    question, at, reason = turn.question, timezone.now(), "other"
+    text, evidence = excerpts_as_answer(excerpts, question.text, question.language)
+    answer = Answer(text, turn.session_id, turn.reply_id, at, reason, evidence=evidence)
+    turn.write(text, evidence.sources)
+    end = _without_answer(turn, Message.Status.COMPLETE, text, evidence=evidence)
+    await _close(turn, answer, at, replace(end, finish_reason=reason))
+
+
 async def stopped(turn: Turn) -> None:
     text, at = turn.text, timezone.now()
-    answer = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True)
-    await _close(turn, answer, at, _without_answer(turn, Message.Status.STOPPED, text))
+    evidence = _evidence(turn, text)
+    answer = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True, evidence=evidence)
+    await _close(
+        turn, answer, at, _without_answer(turn, Message.Status.STOPPED, text, "", evidence)
+    )
 
 
 async def failed(turn: Turn, error: CodedError) -> None:
-    end = _without_answer(turn, Message.Status.FAILED, turn.text, error.code)
+    text = turn.text
+    evidence = _evidence(turn, text)
+    end = _without_answer(turn, Message.Status.FAILED, text, error.code, evidence)
     await _close(turn, error, timezone.now(), end)
 
 
-def _without_answer(turn: Turn, status: Message.Status, text: str, error_code: str = "") -> End:
+def _evidence(turn: Turn, text: str) -> Evidence:
+    """What the text rests on, such as it is."""
+    question = turn.question
+    if turn.citing:
+        return of_answer(text, turn.citing.cited, question.text)
+    if question.selected_text and turn.has_book:
+        return of_passage(text, question.selected_text, question.text)
+    return NOTHING
+
+
+def _without_answer(
+    turn: Turn,
+    status: Message.Status,
+    text: str,
+    error_code: str = "",
+    evidence: Evidence = NOTHING,
+) -> End:
     """An end without a whole answer; what services report of its tokens is kept all the same."""
     return End(
         status,
@@ -127,6 +182,7 @@ def _without_answer(turn: Turn, status: Message.Status, text: str, error_code: s
         error_code,
         prompt_tokens=turn.spending.prompt_tokens,
         completion_tokens=turn.spending.completion_tokens,
+        evidence=evidence,
     )
 
 

@@ -9,6 +9,7 @@ The heartbeat ends when there is nothing to do, so that an idle service leaves i
 
 import asyncio
 import contextvars
+import json
 import time
 from datetime import timedelta
 from typing import Any
@@ -112,9 +113,12 @@ def _work(turns: list[Turn], due: list[tuple[Turn, str]]) -> set[UUID]:
 # placeholders for each turn: with 400 of them psycopg took 20 ms to read it, each time.
 SAVE = f"""
 UPDATE chat_message AS reply
-SET content = saved.content, beat_at = now(), status = 'pending', error_code = ''
-FROM unnest(%(sessions)s::uuid[], %(replies)s::uuid[], %(attempts)s::uuid[], %(texts)s::text[])
-    AS saved (session_id, id, attempt, content)
+SET content = saved.content, sources = saved.sources::jsonb,
+    beat_at = now(), status = 'pending', error_code = ''
+FROM unnest(
+    %(sessions)s::uuid[], %(replies)s::uuid[], %(attempts)s::uuid[],
+    %(texts)s::text[], %(sources)s::text[]
+) AS saved (session_id, id, attempt, content, sources)
 WHERE reply.session_id = ANY(%(sessions)s::uuid[])
     AND reply.session_id = saved.session_id AND reply.id = saved.id
     AND reply.attempt = saved.attempt AND {WRITABLE}
@@ -130,7 +134,10 @@ def save(texts: list[tuple[Turn, str]]) -> None:
     """Write the turns' texts so far, and that they are alive."""
     # In the order in which a deletion locks them.
     texts = sorted(texts, key=lambda each: each[0].reply_id)
-    values = _ids([turn for turn, _ in texts]) | {"texts": [text for _, text in texts]}
+    values = _ids([turn for turn, _ in texts]) | {
+        "texts": [text for _, text in texts],
+        "sources": [json.dumps(turn.sources) for turn, _ in texts],
+    }
     with connection.cursor() as cursor:
         cursor.execute(SAVE, values)
 

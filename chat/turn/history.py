@@ -18,9 +18,11 @@ EXCHANGES = """
             WHERE asked.session_id = %(session)s AND asked.id = earlier.reply_to_id
         ) AS question,
         CASE earlier.correction WHEN '' THEN earlier.content ELSE earlier.correction END AS answer,
-        jsonb_path_query_array(earlier.sources, '$[*].section_id') AS cited
+        ARRAY(
+            SELECT jsonb_path_query(earlier.sources, '$[*].section_id')::bigint
+        ) AS cited
     FROM chat_message AS earlier
-    WHERE earlier.session_id = %(session)s AND earlier.id < %(reply)s
+    WHERE earlier.session_id = %(session)s AND earlier.id < %(before)s
         AND earlier.role = 'assistant' AND earlier.status IN ('complete', 'stopped')
         AND earlier.content <> '' AND NOT earlier.replaced
     ORDER BY earlier.id DESC
@@ -31,11 +33,11 @@ OLDEST_FIRST = (
 )
 
 
-def values(session_id: UUID, reply_id: UUID) -> dict[str, Any]:
-    """What `EXCHANGES` is run with."""
+def values(session_id: UUID, before: UUID) -> dict[str, Any]:
+    """What `EXCHANGES` is run with: the exchanges before that message."""
     return {
         "session": session_id,
-        "reply": reply_id,
+        "before": before,
         "exchanges": settings.CHAT_HISTORY_MESSAGES // 2,
     }
 

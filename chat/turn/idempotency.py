@@ -64,6 +64,8 @@ def fingerprint(question: Question) -> str:
     if not question.idempotency_key:
         return ""
     content = [question.text, question.selected_text, question.page_url]
+    if question.replaces:
+        content.append(str(question.replaces))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

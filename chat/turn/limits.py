@@ -19,6 +19,8 @@ from chat.database import Statement, in_thread
 from chat.errors import BudgetExhausted, ChatError, RateLimited
 from chat.models import DailyTokens, RateWindow
 
+type Conditions = Mapping[str, Mapping[str, Any]]  # SQL, with the values it is run with
+
 # One statement (or a part of one), and so exact for any number of requests at the same instant. A
 # client that has asked too often gets no row, and its window stays as it is.
 COUNT = """
@@ -66,9 +68,7 @@ REMEMBERED_WINDOWS = 10_000
 REFUSAL_PAUSE_SECONDS = 0.2
 
 
-def admission(
-    client: str | None, now: datetime, conditions: Mapping[str, Mapping[str, Any]] | None = None
-) -> Statement:
+def admission(client: str | None, now: datetime, conditions: Conditions | None = None) -> Statement:
     """Counts a question; its one row says that the question is admitted.
 
     `conditions` are further ones, as SQL with the values it is run with; a question that does not
@@ -78,11 +78,23 @@ def admission(
     if settings.CHAT_DAILY_TOKEN_BUDGET:
         instead = settings.CHAT_EXCERPTS_INSTEAD_OF_ERRORS
         where[f"({IN_BUDGET} OR {HAS_BOOK})" if instead else IN_BUDGET] = budget_values(now)
-    values = {name: value for each in where.values() for name, value in each.items()}
-    clause = f"WHERE {' AND '.join(where)}" if where else ""
     window = _window(client, "ask")
-    sql = COUNT.format(where=clause) if window else f"SELECT {clause}"
-    return Statement(sql, values | window)
+    if not window:
+        return admitted(where)
+    return Statement(COUNT.format(where=_clause(where)), _values(where) | window)
+
+
+def admitted(conditions: Conditions) -> Statement:
+    """As `admission`, of a question that is counted already."""
+    return Statement(f"SELECT {_clause(conditions)}", _values(conditions))
+
+
+def _clause(conditions: Conditions) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _values(conditions: Conditions) -> dict[str, Any]:
+    return {name: value for each in conditions.values() for name, value in each.items()}
 
 
 def budget_values(now: datetime) -> dict[str, Any]:
@@ -124,11 +136,18 @@ def _refusal(client: str | None, now: datetime) -> ChatError:
         return RateLimited(retry_after=_whole(seconds))
     if is_in_budget(now):
         return RateLimited(retry_after=1)  # the window has ended since
+    _remember(_budget_key(now), _seconds_of_day_left(now))
+    return budget_exhausted()
+
+
+def budget_exhausted() -> BudgetExhausted:
+    return BudgetExhausted(retry_after=_whole(_seconds_of_day_left(timezone.now())))
+
+
+def _seconds_of_day_left(now: datetime) -> float:
     today = now.astimezone(UTC)
     tomorrow = datetime.combine(today.date() + timedelta(days=1), datetime.min.time(), UTC)
-    seconds = (tomorrow - today).total_seconds()
-    _remember(_budget_key(now), seconds)
-    return BudgetExhausted(retry_after=_whole(seconds))
+    return (tomorrow - today).total_seconds()
 
 
 def is_in_budget(now: datetime) -> bool:

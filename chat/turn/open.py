@@ -8,6 +8,7 @@ the work was done.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -21,23 +22,19 @@ from django.utils import timezone
 
 from book.models import Edition
 from chat.database import LOST, Row, Statement, check_not_abandoned, in_thread, retry, run_statement
-from chat.errors import BudgetExhausted, ChatError, RateLimited
+from chat.errors import BudgetExhausted, ChatError, NothingToReplace, RateLimited
 from chat.models import ChatSession, Message
-from chat.turn import history, idempotency, limits
+from chat.turn import history, idempotency, limits, replacing
 from chat.turn.history import Exchanges
 from chat.turn.turn import Turn
 
 # Each part reads what the one before returned, and so comes after it; where a part returns nothing
 # (refused by the limits, or asked before), nothing after it is done. Locks are taken in this order:
-# the client's window, the session.
+# the client's window, the session, what is replaced.
 OPEN = """
 WITH admitted AS ({admitted}),
-session AS (
-    INSERT INTO chat_session (id, created_at, updated_at)
-    SELECT %(session)s, %(now)s, %(now)s FROM admitted
-    ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at
-    RETURNING id
-),
+session AS ({session}),
+{replaced}
 question AS (
     INSERT INTO chat_message (
         session_id, id, role, content, created_at,
@@ -58,8 +55,14 @@ reply AS (
     FROM question
     RETURNING id
 )
-SELECT {has_book}, {in_budget}, earlier.question, earlier.answer, earlier.cited
+SELECT {has_book}, {in_budget}, {replaced_ids}, earlier.question, earlier.answer, earlier.cited
 FROM reply {history}
+"""
+SESSION = """
+    INSERT INTO chat_session (id, created_at, updated_at)
+    SELECT %(session)s, %(now)s, %(now)s FROM admitted
+    ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at
+    RETURNING id
 """
 NO_HISTORY = """
 LEFT JOIN (SELECT NULL AS question, NULL AS answer, NULL AS cited) AS earlier ON false
@@ -85,8 +88,8 @@ class Opened:
 async def open_turn(turn: Turn) -> Opened:
     """By one statement where nothing is in its way, or else with a closer look.
 
-    Raises DatabaseUnavailable, RateLimited, BudgetExhausted, AnswerInProgress or
-    IdempotencyKeyReused; nothing is stored then.
+    Raises DatabaseUnavailable, RateLimited, BudgetExhausted, AnswerInProgress,
+    IdempotencyKeyReused or NothingToReplace; nothing is stored then.
     """
     question = turn.question
     if refusal := limits.known_refusal(question.client):
@@ -97,11 +100,11 @@ async def open_turn(turn: Turn) -> Opened:
     deadline = loop.time() + settings.DATABASE_TIMEOUT_SECONDS
     try:
         rows = await run_statement(
-            opening(turn, timezone.now()), on_late_commit=lambda: _undo_later(turn)
+            opening(turn, timezone.now()), lambda rows: _undo_later(turn, _replaced(rows))
         )
     except LOST:
         turn.open_was_tried = True
-    except psycopg.IntegrityError:  # the same key, at this very moment
+    except psycopg.IntegrityError:  # the same key, or another question, at this very moment
         pass
     else:
         if rows:
@@ -124,12 +127,14 @@ async def _open_refused(turn: Turn, refusal: ChatError) -> Opened:
 def opening(turn: Turn, now: datetime) -> Statement:
     """Stores a question and its pending reply; `_from_rows` reads its rows.
 
-    No rows at all, and nothing stored: the limits refuse it, or its key was seen before. The same
-    key at this very moment is an IntegrityError.
+    No rows at all, and nothing stored: the limits refuse it, its key was seen before, or what it
+    replaces is unknown. The same key at this very moment is an IntegrityError; where it replaces a
+    question, so is any other question of its session.
     """
     question = turn.question
-    unseen = {idempotency.UNSEEN: idempotency.unseen_values(question)}
-    conditions = unseen if question.idempotency_key else {}
+    conditions = replacing.conditions(turn.session_id, question)
+    if question.idempotency_key:
+        conditions[idempotency.UNSEEN] = idempotency.unseen_values(question)
     return _opening(turn, now, limits.admission(question.client, now, conditions))
 
 
@@ -148,15 +153,19 @@ def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
         "fingerprint": idempotency.fingerprint(question),
         "door": question.door,
     }
+    replaces = question.replaces
     has_history = question.session_id is not None and not question.selected_text
     budget = limits.budget_values(now) if settings.CHAT_DAILY_TOKEN_BUDGET else {}
     sql = OPEN.format(
         admitted=admission.sql,
+        session=replacing.SESSION if replaces else SESSION,
+        replaced=replacing.REPLACED if replaces else "",
+        replaced_ids=replacing.IDS if replaces else replacing.NO_IDS,
         has_book=limits.HAS_BOOK,
         in_budget=limits.IN_BUDGET if budget else "true",
         history=WITH_HISTORY if has_history else NO_HISTORY,
     )
-    of_history = history.values(turn.session_id, turn.reply_id)
+    of_history = history.values(turn.session_id, replaces or turn.reply_id)
     return Statement(sql, of_history | budget | {**admission.values} | values)
 
 
@@ -170,15 +179,16 @@ def _from_rows(turn: Turn, rows: list[Row]) -> Opened:
     )
 
 
+def _replaced(rows: list[Row]) -> list[UUID]:
+    return rows[0][2] if rows else []
+
+
 # The closer look ----------------------------------------------------------------------------
-ADMITTED = Statement("SELECT", {})
-
-
 def open_with_checks(turn: Turn) -> Opened:
     """Store the question and its pending reply where the usual statement did not.
 
-    Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited or
-    BudgetExhausted; nothing is stored then.
+    Raises AnswerInProgress or IdempotencyKeyReused for a key that was used before, RateLimited,
+    BudgetExhausted or NothingToReplace; nothing is stored then.
     """
     if mine := _stored_by_an_earlier_try(turn):
         return mine
@@ -223,9 +233,13 @@ def _finished(turn: Turn) -> Opened | None:
 
 def _begin(turn: Turn) -> Opened:
     idempotency.release_expired_key(turn.session_id, turn.question.idempotency_key)
+    now, conditions = timezone.now(), replacing.conditions(turn.session_id, turn.question)
     with connection.cursor() as cursor:
-        cursor.execute(*_opening(turn, timezone.now(), ADMITTED))
-        return _from_rows(turn, cursor.fetchall())
+        cursor.execute(*_opening(turn, now, limits.admitted(conditions)))
+        rows = cursor.fetchall()
+    if not rows:
+        raise NothingToReplace
+    return _from_rows(turn, rows)
 
 
 def _begin_again(turn: Turn, failed: Message) -> Opened:
@@ -262,18 +276,26 @@ def _reopened(turn: Turn, reply: Message) -> Opened:
 _undoing: set[asyncio.Task[None]] = set()
 
 
-def _undo_later(turn: Turn) -> None:
+def _undo_later(turn: Turn, replaced: Sequence[UUID]) -> None:
     """Undo a commit that landed after the client got a 503."""
-    task = asyncio.create_task(
-        retry(lambda: in_thread(lambda: undo(turn)), "Undoing a question that was stored too late")
-    )
+    purpose = "Undoing a question that was stored too late"
+    task = asyncio.create_task(retry(lambda: in_thread(lambda: undo(turn, replaced)), purpose))
     _undoing.add(task)
     task.add_done_callback(_undoing.discard)
 
 
-def undo(turn: Turn) -> None:
-    """Delete the question, its reply with it, and a session that is then empty."""
-    Message.objects.filter(session_id=turn.session_id, id=turn.question_id).delete()
+def undo(turn: Turn, replaced: Sequence[UUID] = ()) -> None:
+    """Delete the question, its reply with it, and a session that is then empty.
+
+    What it has `replaced` comes back, unless another question has taken its own place since.
+    """
+    of_session = Message.objects.filter(session_id=turn.session_id)
+    question = of_session.filter(id=turn.question_id)
+    with transaction.atomic():
+        ChatSession.objects.select_for_update().filter(id=turn.session_id).first()
+        if replaced and question.filter(replaced=False).exists():
+            of_session.filter(id__in=replaced).update(replaced=False)
+        question.delete()
     sessions = ChatSession.objects.filter(id=turn.session_id)
     sessions.exclude(Exists(Message.objects.filter(session=OuterRef("pk")))).delete()
 

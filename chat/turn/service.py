@@ -1,8 +1,8 @@
-"""One turn, from question to stored answer: open, ask, close. What every door calls.
+"""One turn, from question to stored answer: open, retrieve, ask, close. What every door calls.
 
-Open and close are one short piece of database work each; in between, while the model works, no
-connection and no transaction is held. The turn runs in a task of its own: a client that disconnects
-does not end it. Plain requests, streams and the terminal share this path.
+Open, retrieve and close are one short piece of database work each; in between, while the model
+works, no connection and no transaction is held. The turn runs in a task of its own: a client that
+disconnects does not end it. Plain requests, streams and the terminal share this path.
 """
 
 import asyncio
@@ -12,20 +12,25 @@ from django.conf import settings
 from loguru import logger
 
 from chat import database, prompts
+from chat.citations.evidence import Evidence
 from chat.errors import (
     AnswerInProgress,
     AnswerStopped,
+    BudgetExhausted,
     DatabaseUnavailable,
     InternalError,
     NotFound,
 )
 from chat.models import ChatSession, Message
 from chat.turn import close, heartbeat, idempotency, limits
-from chat.turn.history import Exchanges
-from chat.turn.open import finish_undoing, open_turn
+from chat.turn.open import Opened, finish_undoing, open_turn
+from chat.turn.retrieve import Retrieval
 from chat.turn.turn import Answer, Question, Turn, running, stop_running
-from llm import completions
-from llm.errors import CodedError
+from llm.completions import Completion, close_clients
+from llm.errors import CodedError, ContextTooLong, ModelError, ModelUnavailable
+
+# For a model whose context has no room for all that were found.
+FEW_SECTIONS = 3
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -34,8 +39,8 @@ async def begin(question: Question, *, streaming: bool) -> Turn:
     """Open a turn; the model is being asked when this returns.
 
     With `streaming` its deltas can be followed as they come. Raises DatabaseUnavailable,
-    RateLimited or BudgetExhausted, AnswerInProgress or IdempotencyKeyReused; nothing is stored
-    then. A key that was answered before gives that answer, at once.
+    RateLimited, BudgetExhausted, AnswerInProgress, IdempotencyKeyReused or NothingToReplace;
+    nothing is stored then. A key that was answered before gives that answer, at once.
     """
     turn = Turn(question, idempotency.session_for(question))
     opened = asyncio.get_running_loop().create_future()
@@ -85,31 +90,34 @@ async def finish() -> None:
         await asyncio.wait(_tasks)
     await finish_undoing()
     await database.close_connections()
-    await completions.close_clients()
+    await close_clients()
 
 
 # The turn -----------------------------------------------------------------------------------
 async def _run(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> None:
     logger.debug("Question: {}", turn.question.text)
+    retrieval = Retrieval(turn.question)
     try:
-        exchanges = await _open(turn)
+        found = await _open(turn)
     except Exception as error:  # noqa: BLE001 - handed to the caller of `begin`
         # Retrieved here, so that asyncio does not report a client that disconnected meanwhile.
         opened.add_done_callback(asyncio.Future.exception)
         opened.set_exception(error)
+        await retrieval.drop()
         return
     opened.set_result(None)
     if turn.outcome is not None:
+        await retrieval.drop()
         return
     try:
-        await _ask(turn, exchanges, streaming)
+        await _answer(turn, found, retrieval, streaming)
     except Exception as error:  # noqa: BLE001 - logged by `_unforeseen`; its reader must not wait
         turn.end(_unforeseen(error))
     finally:
         del running[turn.attempt]
 
 
-async def _open(turn: Turn) -> Exchanges:
+async def _open(turn: Turn) -> Opened:
     try:
         opened = await open_turn(turn)
     except (AnswerInProgress, DatabaseUnavailable):
@@ -117,14 +125,15 @@ async def _open(turn: Turn) -> Exchanges:
         heartbeat.scan_for_orphans()
         raise
     turn.session_id, turn.reply_id = opened.session_id, opened.reply_id
+    turn.has_book = opened.has_book
     if opened.finished is None:
         running[turn.attempt] = turn
         heartbeat.start()
     else:
-        if opened.finished.content:
-            turn.add_delta(opened.finished.content)
-        turn.end(_stored_answer(opened.finished))
-    return opened.exchanges
+        answer = _stored_answer(opened.finished)
+        turn.write(answer.text, answer.evidence.sources)
+        turn.end(answer)
+    return opened
 
 
 def _stored_answer(reply: Message) -> Answer:
@@ -137,26 +146,79 @@ def _stored_answer(reply: Message) -> Answer:
         stopped=reply.status == Message.Status.STOPPED,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
+        evidence=Evidence(grounding=reply.grounding, sources=reply.sources, nearest=reply.nearest),
     )
 
 
-async def _ask(turn: Turn, exchanges: Exchanges, streaming: bool) -> None:
-    question = turn.question
-    prompt = prompts.prompt_for(
-        settings.BOOK_TITLE, question.text, question.selected_text, exchanges
-    )
+async def _answer(turn: Turn, opened: Opened, retrieval: Retrieval, streaming: bool) -> None:
+    """Retrieve, ask, close."""
     try:
-        completion = await turn.ask(prompt, streaming)
+        completion = await _ask(turn, opened, retrieval, streaming)
+    except (ModelError, BudgetExhausted) as error:
+        await _close_without_model(turn, error, opened, retrieval)
     except CodedError as error:
         await close.failed(turn, error)
     except Exception as error:  # noqa: BLE001 - logged by `_unforeseen`
         await close.failed(turn, _unforeseen(error))
     else:
-        logger.debug("Answer: {}", completion.text if completion else turn.text)
+        logger.debug("Answer: {}", turn.text)
         if completion:
             await close.complete(turn, completion)
         else:
             await close.stopped(turn)
+
+
+async def _ask(
+    turn: Turn, opened: Opened, retrieval: Retrieval, streaming: bool
+) -> Completion | None:
+    """None where it was stopped."""
+    if not turn.question.selected_text:
+        turn.excerpts = await retrieval.excerpts(opened)
+    if not opened.in_budget:
+        raise limits.budget_exhausted()
+    completion = await _ask_model(turn, opened, streaming)
+    turn.finish_text("" if streaming or not completion else completion.text)
+    if completion and turn.citing and not turn.text.strip():
+        raise ModelUnavailable("the answer is nothing but marks")
+    return completion
+
+
+async def _ask_model(turn: Turn, opened: Opened, streaming: bool) -> Completion | None:
+    """With fewer excerpts where the model's context has no room for all of them."""
+    try:
+        return await turn.ask(_prompt(turn, opened), streaming)
+    except ContextTooLong:
+        if not turn.excerpts or len(turn.excerpts.sections) <= FEW_SECTIONS:
+            raise
+        turn.excerpts = turn.excerpts.first(FEW_SECTIONS)
+    return await turn.ask(_prompt(turn, opened), streaming)
+
+
+def _prompt(turn: Turn, opened: Opened) -> prompts.Prompt:
+    question = turn.question
+    return prompts.prompt_for(
+        settings.BOOK_TITLE,
+        question.text,
+        question.selected_text,
+        opened.exchanges,
+        excerpts=turn.excerpts,
+    )
+
+
+async def _close_without_model(
+    turn: Turn, error: CodedError, opened: Opened, retrieval: Retrieval
+) -> None:
+    """With excerpts of the book where that is wanted and there are some, or else as failed."""
+    excerpts = None
+    if settings.CHAT_EXCERPTS_INSTEAD_OF_ERRORS and not turn.text:
+        try:
+            excerpts = turn.excerpts or await retrieval.excerpts(opened)
+        except DatabaseUnavailable as failure:
+            logger.warning("No excerpts could be read: {}", failure)
+    if isinstance(error, ContextTooLong) or not excerpts or not excerpts.sections:
+        await close.failed(turn, error)
+    else:
+        await close.with_excerpts(turn, excerpts)
 
 
 def _unforeseen(error: Exception) -> InternalError:

@@ -6,10 +6,14 @@ a plain request, a terminal) may disconnect without ending it.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from chat.citations.citing import Citing
+from chat.citations.evidence import NOTHING, Evidence, Source
+from chat.citations.excerpts import Excerpts
 from chat.ids import time_ordered_ids
 from llm import completions
 from llm.errors import CodedError
@@ -32,6 +36,8 @@ class Question:
     client: str | None = None
     idempotency_key: str = ""
     door: str = ""
+    replaces: UUID | None = None  # a question of the session, with all after it
+    language: str = ""  # ISO 639-1, of sentences that are ours: excerpts, silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Answer:
     stopped: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    evidence: Evidence = NOTHING
 
 
 class Turn:
@@ -65,19 +72,30 @@ class Turn:
         self.first_token_ms: int | None = None
         self.spending = Spending()  # of all calls made for it, also of those that failed
         self.outcome: Answer | CodedError | None = None
+        self.has_book = False
+        self.excerpts: Excerpts | None = None  # of the book, that the answer is to rest on
+        self.citing: Citing | None = None
+        self.sources: Sequence[Source] = ()  # what the text cites so far, by number
         self.saved_at = self.began  # when its reply was last written to
         self.unsaved = False  # whether there is text since then
         self._deltas: list[str] = []
         self._read = 0
         self._changed = asyncio.Event()
         self._asking: asyncio.Task[completions.Completion] | None = None
+        self._streaming = False
+        self._is_stopped = False
 
     # Written by the model -------------------------------------------------------------------
     async def ask(
         self, prompt: completions.Prompt, streaming: bool
     ) -> completions.Completion | None:
         """The model's answer; None when it was stopped. Raises what `complete` raises."""
-        on_delta = self.add_delta if streaming else None
+        if self._is_stopped:  # while its excerpts were searched
+            return None
+        if self.excerpts:
+            self.citing = Citing(self.excerpts, self.question.text)
+        self._streaming = streaming
+        on_delta = self._add_written if streaming else None
         asking = completions.complete(
             prompt, on_delta, spending=self.spending, on_discard=self.discard_text
         )
@@ -85,8 +103,30 @@ class Turn:
         await asyncio.wait({self._asking})
         return None if self._asking.cancelled() else self._asking.result()
 
+    def _add_written(self, written: str) -> None:
+        """What the model writes, as its reader gets it."""
+        self._add_cited(self.citing.feed(written) if self.citing else written)
+
+    def finish_text(self, written: str = "") -> None:
+        """The model is at the end of what it has streamed, or has `written` this at once."""
+        if self.citing:
+            self._add_cited(self.citing.feed(written))
+            self._add_cited(self.citing.finish(self.question.language))
+
+    def _add_cited(self, text: str) -> None:
+        if self.citing:
+            self.sources = self.citing.sources
+        if text:
+            self.add_delta(text)
+
+    def write(self, text: str, sources: Sequence[Source]) -> None:
+        """A text that is not this turn's model's."""
+        self.sources = sources
+        if text:
+            self.add_delta(text)
+
     def add_delta(self, delta: str) -> None:
-        if self.first_token_ms is None:
+        if self.first_token_ms is None and self._streaming:
             self.first_token_ms = round((time.monotonic() - self.began) * 1000)
         self._deltas.append(delta)
         self.unsaved = True
@@ -94,12 +134,15 @@ class Turn:
 
     def discard_text(self) -> None:
         """What came so far were thoughts of the model: they are not stored, though already sent."""
+        if self.citing:
+            self.citing.restart()
         self._deltas.clear()
         self._read = 0
         self.unsaved = True
 
     def stop(self) -> None:
-        """Cancel the call to the model, if it is still running; the text so far is kept."""
+        """Cancel the call to the model, now or as soon as it begins; the text so far is kept."""
+        self._is_stopped = True
         if self._asking:
             self._asking.cancel()
 

@@ -27,7 +27,10 @@ def test_a_first_question_starts_a_session(ask: Ask, model: ScriptedModel):
 
     assert answer.status_code == 200
     body = answer.json()
-    assert body.keys() == {"response", "session_id", "timestamp", "message_id"}
+    assert body.keys() == {
+        *("response", "session_id", "timestamp", "message_id", "sources", "grounding")
+    }
+    assert (body["sources"], body["grounding"]) == ([], None)  # no book is indexed
     assert body["response"] == "Nodes compute."
     assert UUID(body["session_id"]).version == 4
     assert datetime.fromisoformat(body["timestamp"]).tzinfo is not None

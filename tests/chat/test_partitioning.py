@@ -134,6 +134,10 @@ def live_through_everything():
 
     messages.replies().filter(id=again.reply_id).update(feedback="up")
     assert [message.content for message in messages.page(2)[0]] == ["Now?", "One "]
+    another = turn_of(Question("Then?", session_id=session_id, replaces=failed.question_id))
+    replaced = open._replaced(execute(*open.opening(another, NOW)))
+    open.undo(another, replaced)
+    open.open_with_checks(another)
     open.undo(again)
     ChatSession.objects.filter(id=session_id).delete()
     assert not messages.exists()

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from chat.citations.evidence import Evidence
 from chat.models import ChatSession, DailyTokens, Message, RateWindow
 from chat.turn import close, heartbeat, history, idempotency, open
 from chat.turn.close import End
@@ -25,6 +26,15 @@ TOLD = End(
     prompt_tokens=7,
     completion_tokens=3,
     latency_ms=40,
+    evidence=Evidence(
+        edition=3,
+        grounding="book",
+        sources=[{"number": 1, "section_id": 7, "text": "Nodes compute."}],
+        nearest=[{"section_id": 8}],
+        found=[7, 8],
+        support=0.5,
+        misquotes=1,
+    ),
 )
 
 
@@ -226,6 +236,10 @@ def test_the_end_is_written_as_the_models_would(end):
     rows_of(close.closing(turn, at, 0, end))
 
     written = asdict(end) | {"first_token_ms": 12, "finished_at": at}
+    written |= {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in written.pop("evidence").items()
+    }
     assert columns(Message.objects.get(id=turn.reply_id)) == before | written
     assert ChatSession.objects.get().updated_at == at
 

@@ -42,7 +42,7 @@ def test_an_answer_comes_as_the_promised_frames(client, model):
     assert finish.keys() == {"type", "finishReason", "messageMetadata"}
     assert finish["finishReason"] == "stop"
     metadata = finish["messageMetadata"]
-    assert metadata.keys() == {"timestamp", "session_id", "usage"}
+    assert metadata.keys() == {"timestamp", "session_id", "usage", "sources", "grounding"}
     assert datetime.fromisoformat(metadata["timestamp"]).tzinfo is not None
     assert metadata["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
     assert client.get(f"/chat/{session}").json()["messages"][1]["id"] == start["messageId"]

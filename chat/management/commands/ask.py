@@ -15,6 +15,7 @@ from chat.api.invisible import is_blank
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import ChatRequest
 from chat.checks import require_model
+from chat.citations.evidence import Evidence
 from chat.turn import service
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError
@@ -50,7 +51,7 @@ class Command(BaseCommand):
         try:
             turn = await asyncio.shield(beginning)
             await self.print_answer(turn)
-            await turn.answer()
+            self.print_grounds((await turn.answer()).evidence)
         except asyncio.CancelledError:  # Ctrl-C
             turn = await beginning
             turn.stop()
@@ -67,6 +68,20 @@ class Command(BaseCommand):
             self.stdout.flush()
         if turn.text:
             self.stdout.write("")  # ends the line
+
+    def print_grounds(self, evidence: Evidence) -> None:
+        """Sources are part of the answer; that the book is silent is a note beside it."""
+        if evidence.sources:
+            self.stdout.write("")
+        for source in evidence.sources:
+            self.stdout.write(harmless(f"[{source['number']}] {source['section']}"))
+            if source["text"]:
+                self.stdout.write(harmless(f"    “{' '.join(source['text'].split())}”"))
+            self.stdout.write(harmless(f"    {source['url']}"))
+        if evidence.nearest:
+            self.note("The book does not cover this. Nearest:")
+        for section in evidence.nearest:
+            self.note(harmless(f"    {section['section']}  {section['url']}"))
 
     def note(self, sentence: str) -> None:
         """Beside the answer, which may go into a file; and not in an error's colours."""

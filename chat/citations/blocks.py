@@ -1,0 +1,155 @@
+"""Where code blocks begin and end in Markdown that arrives line by line, as CommonMark has it."""
+
+import re
+from enum import Enum, auto
+from typing import NamedTuple
+
+QUOTE = 0  # a container; any other one is a list item, as the width of what stands before its text
+
+MARKER = re.compile(r"([-*+]|(\d{1,9})[.)])(?=[ \t\n]|\Z)")
+FENCE = re.compile(r"(`{3,})[^`\n]*(?=\n|\Z)|(~{3,})[^\n]*")
+NEW_BLOCK = re.compile(r"#{1,6}(?=[ \t\n]|\Z)|\|")
+# Under a heading, or between paragraphs.
+RULE = re.compile(r"(?:(?:-[ \t]*)+|=+[ \t]*|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})(?=\n|\Z)")
+# The beginning of a line that does not yet show what the line is.
+UNDECIDED = re.compile(
+    r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t>]+)*"
+    r"(?:\+|(?:[-*_=][ \t]*)+|\d{1,9}[.)]?|`{1,2}|`{3,}[^`\n]*|~{1,2}|~{3,}[^\n]*|#{1,6})?"
+)
+MOST_UNDECIDED = 300
+
+
+class Kind(Enum):
+    TEXT = auto()
+    BLANK = auto()
+    CODE = auto()
+    FENCE = auto()  # opens or closes a code block
+
+
+class Ending(Enum):
+    """What ends the inline code and the formulas that begin on a line."""
+
+    LINE = auto()  # of headings and rows of tables
+    QUOTE = auto()
+    PARAGRAPH = auto()
+
+
+class Line(NamedTuple):
+    kind: Kind
+    prefix: int  # characters before its text or code: marks of lists and quotes, indentation
+    is_new: bool  # not the continuation of a paragraph
+    ending: Ending = Ending.PARAGRAPH
+
+
+class Blocks:
+    """The containers (quotes, list items) and the fence that are open."""
+
+    def __init__(self) -> None:
+        self._containers: list[int] = []
+        self._fence = ""
+        self._in_paragraph = False
+
+    def read(self, line: str) -> Line:
+        """A line, of which at least so much is known that `UNDECIDED` does not match."""
+        at, matched = self._continued(line)
+        if self._fence and matched == len(self._containers):
+            return self._in_fence(line, at)
+        self._fence = ""
+        opened_at, containers = self._opened(line, at, self._containers[:matched])
+        return self._leaf(line, opened_at, containers, has_opened=opened_at != at)
+
+    def _continued(self, line: str) -> tuple[int, int]:
+        """How far the open containers reach into this line, and how many of them go on."""
+        at = 0
+        for number, container in enumerate(self._containers):
+            text, indent = _indentation(line, at)
+            if container == QUOTE:
+                if indent > 3 or line[text : text + 1] != ">":
+                    return at, number
+                at = _after_one_space(line, text + 1)
+            elif not _is_blank(line, text):
+                if indent < container:
+                    return at, number
+                at = _after_columns(line, at, container)
+        return at, len(self._containers)
+
+    def _in_fence(self, line: str, at: int) -> Line:
+        text, indent = _indentation(line, at)
+        closing = re.compile(rf"{self._fence[0]}{{{len(self._fence)},}}[ \t]*(?=\n|\Z)")
+        if indent < 4 and closing.match(line, text):
+            self._fence = ""
+            return Line(Kind.FENCE, at, is_new=True)
+        return Line(Kind.CODE, at, is_new=True)
+
+    def _opened(self, line: str, at: int, containers: list[int]) -> tuple[int, list[int]]:
+        while True:
+            text, indent = _indentation(line, at)
+            marker = MARKER.match(line, text)
+            if indent > 3:
+                return at, containers
+            if line[text : text + 1] == ">":
+                containers = [*containers, QUOTE]
+                at = _after_one_space(line, text + 1)
+            elif marker and self._may_begin(marker, line):
+                after, spaces = _indentation(line, marker.end())
+                spaces = 1 if spaces > 4 or _is_blank(line, after) else spaces
+                containers = [*containers, indent + len(marker[0]) + spaces]
+                at = _after_columns(line, marker.end(), spaces)
+            else:
+                return at, containers
+
+    def _may_begin(self, marker: re.Match[str], line: str) -> bool:
+        """Whether a list may begin here: only some may within a paragraph."""
+        if not self._in_paragraph or any(self._containers):
+            return True
+        return marker[2] in (None, "1") and not _is_blank(line, _indentation(line, marker.end())[0])
+
+    def _leaf(self, line: str, at: int, containers: list[int], *, has_opened: bool) -> Line:
+        text, indent = _indentation(line, at)
+        fence = FENCE.match(line, text) if indent < 4 else None
+        goes_on = self._in_paragraph and not has_opened
+        if _is_blank(line, text):
+            self._containers, self._in_paragraph = containers, False
+            return Line(Kind.BLANK, text, is_new=True)
+        if fence:
+            self._containers, self._in_paragraph = containers, False
+            self._fence = fence[1] or fence[2]
+            return Line(Kind.FENCE, at, is_new=True)
+        if indent > 3 and not goes_on:
+            self._containers, self._in_paragraph = containers, False
+            return Line(Kind.CODE, at, is_new=True)
+        is_alone = bool(NEW_BLOCK.match(line, text))
+        is_new = is_alone or not goes_on
+        if is_new:
+            self._containers = containers
+        ends = RULE.match(line, text) or (is_alone and line[text] == "#")
+        self._in_paragraph = not ends
+        ending = Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
+        return Line(Kind.TEXT, text, is_new, Ending.LINE if is_alone else ending)
+
+
+def _column(line: str, at: int) -> int:
+    return len(line[:at].expandtabs(4))
+
+
+def _indentation(line: str, at: int) -> tuple[int, int]:
+    """Where the text after it begins, and its width in columns."""
+    text = at
+    while line[text : text + 1] in {" ", "\t"}:
+        text += 1
+    return text, _column(line, text) - _column(line, at)
+
+
+def _after_columns(line: str, at: int, columns: int) -> int:
+    end = _column(line, at) + columns
+    while line[at : at + 1] in {" ", "\t"} and _column(line, at) < end:
+        at += 1
+    return at
+
+
+def _after_one_space(line: str, at: int) -> int:
+    return at + 1 if line[at : at + 1] in {" ", "\t"} else at
+
+
+def _is_blank(line: str, at: int) -> bool:
+    return line[at : at + 1] in {"", "\n"}

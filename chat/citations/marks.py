@@ -1,0 +1,72 @@
+"""The marks by which a model cites excerpts: handing them out, and finding them in what it writes.
+
+A mark is letter, digit, letter, digit, letter: `k7m2x`. Neither prose nor code has such words by
+itself, and no letter or digit looks like another one.
+"""
+
+import re
+import secrets
+from itertools import batched
+from typing import NamedTuple
+
+LETTERS, DIGITS = "ghjkmnpqrstvwxz", "23456789"
+FORM = (LETTERS, DIGITS, LETTERS, DIGITS, LETTERS)
+
+BEGIN, END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
+_L, _D = f"[{LETTERS}{LETTERS.upper()}]", f"[{DIGITS}]"
+MARK = BEGIN + _L + _D + _L + _D + _L + END
+# What may become a mark, at the end of a text.
+PARTIAL_MARK = f"{BEGIN}{_L}(?:{_D}(?:{_L}(?:{_D}{_L}?)?)?)?"
+STRICT = re.compile("".join(f"[{characters}]" for characters in FORM))
+
+_ANY_MARK = re.compile(BEGIN + "(?:[A-Za-z][0-9]){2}[A-Za-z]" + END)
+_ORIGIN = re.compile(r"†[^,;]*")  # as in `k7m2x†L1-L3`
+_BETWEEN = re.compile(
+    r"[\s,;:|/&+.,،؛、，；：\[\]【】［］()^\\\"'`*-]+|\b(?:and|und|y|et|e|or|اور|و)\b"
+)
+MOST_LABELS, LONGEST_LABEL, LONGEST = 2, 15, 200
+
+_NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"  # noqa: RUF001 - the dash of ranges
+_NUMBERS = re.compile(
+    rf"[\s\[^]*{_NUMBER}(?:[\s,;&،؛、，；^]+(?:and\s+)?{_NUMBER})*[\s\]]*(?:†.*)?"
+)
+
+
+def hand_out(number: int) -> list[str]:
+    """So many marks, distinct and unguessable."""
+    marks: dict[str, None] = {}
+    while len(marks) < number:
+        for piece in batched(secrets.token_bytes(number * len(FORM)), len(FORM)):
+            signs = zip(piece, FORM, strict=True)
+            marks["".join(of[byte % len(of)] for byte, of in signs)] = None
+    return list(marks)[:number]
+
+
+class Group(NamedTuple):
+    """What stands within brackets: marks (as written), and perhaps a word or two of no meaning."""
+
+    marks: list[str]
+    is_labelled: bool
+
+
+def group_in(content: str) -> Group | None:
+    """The marks within a pair of brackets; None where it is no group of marks."""
+    if len(content) > LONGEST:
+        return None
+    content = _ORIGIN.sub(" ", content)
+    marks = _ANY_MARK.findall(content)
+    labels = _BETWEEN.sub(" ", _ANY_MARK.sub(" ", content)).split() if marks else []
+    if not marks or len(labels) > MOST_LABELS or any(len(word) > LONGEST_LABEL for word in labels):
+        return None
+    if labels and not any(STRICT.fullmatch(mark.lower()) for mark in marks):
+        return None
+    return Group(marks, bool(labels))
+
+
+def are_numbers(content: str) -> bool:
+    """Whether it is a list of numbers as they cite sources: from 1."""
+    return (
+        len(content) <= LONGEST
+        and bool(_NUMBERS.fullmatch(content))
+        and not re.search(r"(?<!\d)0", content)
+    )

@@ -1,0 +1,721 @@
+"""What a model streams, as readers get it: marks become numbers, invented links become text.
+
+The result is the same however the stream is cut: whatever a step looks at is either known, or the
+step waits (`_NeedMore`) for more of the stream. It never waits for more than `LOOK_AHEAD`
+characters; what is longer is plain text.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from chat.citations import blocks, marks
+from chat.citations.blocks import Blocks, Ending, Kind
+from chat.citations.links import AllowedLinks, trimmed
+from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
+from chat.citations.sentences import last_sentence
+from chat.citations.writer import Writer
+
+# Where a line begins with a fence only because something was removed before it: of no width.
+NO_FENCE = "\u200b"
+LOOK_AHEAD = 2000
+LONGEST_TEXT = 1000  # of a link
+LONGEST_TITLE = 300
+DEEPEST = 4  # brackets within brackets
+CONTEXT = 6  # characters before a place that patterns look at
+
+SCHEME = r"(?:https?://|ftp://|www\.)"
+# The other slashes and dots are of addresses in the middle of a word: some renderers link those.
+SPECIAL = re.compile(
+    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
+    r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
+    re.IGNORECASE,
+)
+PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
+TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
+
+_LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
+_PARTIAL_LIST = (
+    rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
+)
+LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
+_LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
+_PARTIAL_LABEL = "|".join(
+    sorted({re.escape(label[:end]) for label in LABELS for end in range(1, len(label) + 1)})
+)
+PARENTHESES = re.compile(rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE)
+PARTIAL_PARENTHESES = re.compile(
+    rf"[(（]\s*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}\s*(?:†[^)）\n]{{0,60}})?))",
+    re.IGNORECASE,
+)
+MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`)\s*[\[(【]?{_LIST}[\])】]?\s*\1(?!`)", re.IGNORECASE)
+PARTIAL_MARKS_AS_CODE = re.compile(
+    rf"`{{1,2}}\s*[\[(【]?(?:{_PARTIAL_LIST}|{_LIST}[\])】]?\s*`{{0,2}})", re.IGNORECASE
+)
+MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
+TAIL_OF_CODE = re.compile(
+    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE
+)
+CODE_STOP = re.compile(r"`+")
+# In a span that may prove to be none, what would then be more than text.
+CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
+
+_ENDS_PARAGRAPH = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
+BRACKET = re.compile(r"\\.|[\[\]\n]")
+DESTINATION = re.compile(r"\\.|[()\s<]")
+ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")  # noqa: RUF001
+LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
+TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
+ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
+AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")
+# HTML that is left as it is, where it has no attributes; and that is left out.
+INLINE_TAGS = frozenset(
+    [
+        "b",
+        "br",
+        "code",
+        "del",
+        "em",
+        "i",
+        "ins",
+        "kbd",
+        "mark",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "strong",
+        "sub",
+        "sup",
+        "u",
+        "var",
+        "wbr",
+    ]
+)
+BLOCK_TAGS = frozenset(
+    [
+        "blockquote",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "span",
+        "font",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+
+
+class Cited(NamedTuple):
+    """A first citation. `sentence` is the reader's text, as far as it came, that cites."""
+
+    mark: str
+    sentence: str
+
+
+class _NeedMore(Exception):
+    """What comes next in the stream decides."""
+
+
+class Parser:
+    """Fed with what a model writes, it gives the text for the reader.
+
+    `cited` are the marks that were cited, in order: the first one is number 1. `is_silent`: the
+    silent mark was written.
+    """
+
+    def __init__(self, handed_out: Sequence[str], silent: str, links: AllowedLinks) -> None:
+        self.cited: list[Cited] = []
+        self.is_silent = False
+        self._handed_out, self._silent, self._links = frozenset(handed_out), silent, links
+        self._numbers: dict[str, int] = {}
+        self._out = Writer()
+        self._blocks = Blocks()
+        self._step: Callable[[], None] = self._line
+        self._buffer, self._at, self._is_final = "", 0, False
+        self._span = ""  # the backticks of the inline code we are in
+        self._span_closes = False  # whether that is certain
+        self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
+        self._math = ""
+        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
+        self._is_bare = True  # nothing but containers on this line so far
+        self._has_only_numbers = True  # or nothing
+        self._begins_anew = False  # after something that was removed from its beginning
+        self._open_brackets = 0  # on this line
+        self._anchors = 0
+        self._handlers: dict[str, Callable[[re.Match[str]], None]] = {
+            "\n": self._newline, "\\": self._escape, "`": self._backticks, "$": self._dollar,
+            "[": self._bracket, "]": self._closing_bracket, "!": self._image,
+            "【": self._wide, "［": self._wide, "(": self._parenthesis, "（": self._parenthesis,
+            "<": self._tag, "*": self._emphasis, "~": self._tildes, "/": self._broken_address,
+            ".": self._broken_address,
+        }  # fmt: skip
+
+    def feed(self, delta: str) -> str:
+        """The reader's text that is now certain."""
+        self._buffer += delta.replace("\r", "")  # some renderers end a line at each
+        try:
+            while self._at < len(self._buffer):
+                self._step()
+        except _NeedMore:
+            pass
+        begin = max(self._at - CONTEXT, 0)
+        self._buffer, self._at = self._buffer[begin:], self._at - begin
+        return self._out.take()
+
+    def finish(self) -> str:
+        """The rest of it."""
+        self._is_final = True
+        text = self.feed("")
+        self._out.finish()
+        return text + self._out.take()
+
+    # Looking ahead --------------------------------------------------------------------------
+    def _peek(self, at: int) -> str:
+        """The character there; empty at the end of the text."""
+        if at >= len(self._buffer) and not self._is_final:
+            raise _NeedMore
+        return self._buffer[at : at + 1]
+
+    def _taken(self, pattern: re.Pattern[str], at: int, most: int = LOOK_AHEAD) -> int:
+        """Where a repetition ends that begins there."""
+        match = pattern.match(self._buffer, at, at + most)
+        end = match.end() if match else at
+        if end < at + most:
+            self._peek(end)
+        return end
+
+    def _matched(
+        self, whole: re.Pattern[str], partial: re.Pattern[str], at: int
+    ) -> re.Match[str] | None:
+        """Waits as long as it is neither known to match nor not to."""
+        undecided = partial.fullmatch(self._buffer, at) if not self._is_final else None
+        if undecided and len(self._buffer) - at < marks.LONGEST:
+            raise _NeedMore
+        return whole.match(self._buffer, at, at + marks.LONGEST)
+
+    def _closes(self, run: re.Pattern[str]) -> bool:
+        """Whether, in this paragraph, something comes that closes what is open."""
+        limit = self._at + LOOK_AHEAD
+        paragraph_end = _ENDS[self._ending]
+        closing = run.search(self._buffer, self._at, limit)
+        end = paragraph_end.search(self._buffer, self._at, limit)
+        if closing and not (end and end.start() < closing.start()):
+            if closing.end() < limit:
+                self._peek(closing.end())
+            return True
+        if not end and len(self._buffer) < limit and not self._is_final:
+            raise _NeedMore
+        return False
+
+    # Lines ----------------------------------------------------------------------------------
+    def _line(self) -> None:
+        limit = self._at + blocks.MOST_UNDECIDED
+        newline = self._buffer.find("\n", self._at, limit)
+        known = self._buffer[self._at : newline + 1 if newline >= 0 else limit]
+        is_open = newline < 0 and len(known) < blocks.MOST_UNDECIDED and not self._is_final
+        if is_open and blocks.UNDECIDED.fullmatch(known):
+            raise _NeedMore
+        line = self._blocks.read(known)
+        self._ending = line.ending
+        if line.kind is not Kind.TEXT:
+            self._strays.clear()
+        if line.is_new:
+            self._strays |= {len(self._span)}
+            self._span, self._math = "", ""
+        self._is_bare, self._has_only_numbers = True, True
+        self._begins_anew, self._open_brackets = False, 0
+        if line.kind in {Kind.CODE, Kind.FENCE}:
+            self._step = self._code_line
+            return
+        self._out.text(known[: line.prefix])
+        self._at += line.prefix
+        self._step = self._code_span if self._span else self._prose
+
+    def _newline(self, _: re.Match[str]) -> None:
+        self._write("\n", self._at + 1)
+        self._step = self._line
+
+    # Code -----------------------------------------------------------------------------------
+    def _code_line(self) -> None:
+        newline = self._buffer.find("\n", self._at)
+        if newline < 0:
+            self._code_until(len(self._buffer), is_end=self._is_final)
+        else:
+            self._code_until(newline + 1)
+            self._step = self._line
+
+    def _code_span(self) -> None:
+        stops = CODE_STOP if self._span_closes else CODE_STOP_IN_DOUBT
+        stop = stops.search(self._buffer, self._at)
+        newline = self._buffer.find("\n", self._at, stop.start() if stop else len(self._buffer))
+        if newline >= 0:
+            self._code_until(newline + 1)
+            self._step = self._line
+        elif not stop:
+            self._code_until(len(self._buffer), is_end=self._is_final)
+        else:
+            self._code_until(stop.start())
+            self._code_stop(stop)
+
+    def _code_stop(self, stop: re.Match[str]) -> None:
+        self._peek(stop.end())
+        if stop[0] == self._span:
+            self._out.code(stop[0])
+            self._at = stop.end()
+            self._span, self._step = "", self._prose
+        elif self._span_closes:
+            self._out.code(stop[0])
+            self._at = stop.end()
+        elif self._closes(_run(self._span)):
+            self._span_closes = True
+        else:
+            self._strays.add(len(self._span))
+            self._span, self._step = "", self._prose
+
+    def _code_until(self, end: int, *, is_end: bool = True) -> None:
+        """Code, without the marks in it."""
+        if not is_end:
+            tail = TAIL_OF_CODE.search(self._buffer, self._at)
+            end = tail.start() if tail else end
+        for match in MARKS_IN_CODE.finditer(self._buffer, self._at, end):
+            if all(map(self._is_mark, re.findall(MARK, match[0]))):
+                self._out.code(self._buffer[self._at : match.start()])
+                self._at = match.start()
+                self._peek(match.end())
+                self._at = match.end()
+                if (
+                    self._span
+                    and self._out.last == "`"
+                    and self._buffer[self._at : self._at + 1] == "`"
+                ):
+                    self._out.code(" ")
+                self.is_silent |= self._silent in match[0].lower()
+        self._out.code(self._buffer[self._at : end])
+        self._at = end
+        if not is_end:
+            raise _NeedMore
+
+    def _backticks(self, _: re.Match[str]) -> None:
+        group = self._matched(MARKS_AS_CODE, PARTIAL_MARKS_AS_CODE, self._at)
+        if group:
+            self._cite(re.findall(MARK, group[0]), group.end())
+            return
+        end = self._taken(CODE_STOP, self._at)
+        self._span, self._span_closes = self._buffer[self._at : end], False
+        if self._begins_anew and len(self._span) > 2:
+            self._write(NO_FENCE, self._at)
+        self._write(self._span, end)
+        self._step = self._code_span
+
+    # Prose ----------------------------------------------------------------------------------
+    def _prose(self) -> None:
+        special = SPECIAL.search(self._buffer, self._at)
+        if special:
+            self._write(self._buffer[self._at : special.start()], special.start())
+            handle = self._handlers.get(special[0][0])
+            if handle:
+                handle(special)
+            elif special[0][-1] in "/.":
+                self._address(special)
+            else:
+                self._word(special)
+            return
+        tail = None if self._is_final else TAIL.search(self._buffer, self._at)
+        end = tail.start() if tail else len(self._buffer)
+        self._write(self._buffer[self._at : end], end)
+        if end < len(self._buffer):
+            raise _NeedMore
+
+    def _write(self, text: str, end: int) -> None:
+        if text[:1] == ":" and self._is_after_label():
+            text = text[1:]
+        if text:
+            self._out.text(text)
+            self._has_only_numbers = self._has_only_numbers and text.isspace()
+            self._is_bare = self._is_bare and text.isspace()
+            self._begins_anew = self._begins_anew and self._is_bare
+        self._at = end
+
+    def _is_after_label(self) -> bool:
+        """Whether a colon would make a definition of a number, or follows on one removed."""
+        return self._begins_anew or (self._has_only_numbers and self._out.last == "]")
+
+    def _put_back(self, text: str, end: int) -> None:
+        """Read this in place of what stands there until `end`."""
+        text = text.strip()
+        if self._is_bare and LIKE_A_BLOCK.match(text):
+            text = "\\" + text
+        self._buffer = self._buffer[: self._at] + text + self._buffer[end:]
+
+    def _escape(self, _: re.Match[str]) -> None:
+        following = self._peek(self._at + 1)
+        if following == "[" and self._bracketed(self._at + 2, "]"):
+            return
+        is_pair = following.isascii() and following.isprintable() and not following.isalnum()
+        end = self._at + (2 if is_pair and following != " " else 1)
+        self._write(self._buffer[self._at : end], end)
+
+    def _tildes(self, tildes: re.Match[str]) -> None:
+        self._write(NO_FENCE * self._begins_anew + tildes[0], tildes.end())
+
+    def _dollar(self, _: re.Match[str]) -> None:
+        run = "$$" if self._peek(self._at + 1) == "$" else "$"
+        following = self._peek(self._at + len(run))
+        if self._math == run:
+            is_closing = run == "$$" or bool(_MATH_END["$"].match(self._buffer, self._at))
+            self._math = "" if is_closing else self._math
+        elif not self._math and following and (run == "$$" or not following.isspace()):
+            self._math = run
+        self._write(run, self._at + len(run))
+
+    def _word(self, word: re.Match[str]) -> None:
+        self._peek(word.end())
+        if self._is_mark(word[0]):
+            self._cite([word[0]], word.end())
+        else:
+            self._write(word[0], word.end())
+
+    def _broken_address(self, special: re.Match[str]) -> None:
+        self._write(f"{special[0][:-1]}\\{special[0][-1]}", special.end())
+
+    # Marks ----------------------------------------------------------------------------------
+    def _is_mark(self, word: str) -> bool:
+        """One that was handed out, or might have been."""
+        return bool(
+            word.lower() in self._handed_out
+            or word.lower() == self._silent
+            or marks.STRICT.fullmatch(word)
+        )
+
+    def _cite(self, written: Iterable[str], end: int) -> None:
+        """Numbers in place of marks."""
+        self._leave_out(end)
+        for mark in map(str.lower, written):
+            self.is_silent |= mark == self._silent
+            if mark in self._handed_out and mark != self._silent:
+                self._out.number(self._number(mark))
+                self._is_bare = self._begins_anew = False
+
+    def _number(self, mark: str) -> int:
+        if mark not in self._numbers:
+            self._numbers[mark] = len(self._numbers) + 1
+            self.cited.append(Cited(mark, last_sentence(self._out.so_far)))
+        return self._numbers[mark]
+
+    def _wide(self, special: re.Match[str]) -> None:
+        if not self._bracketed(special.end(), "】］]"):
+            self._write(special[0], special.end())
+
+    def _bracketed(self, begin: int, closing: str) -> bool:
+        """Whether it is marks or numbers in brackets, which are then replaced."""
+        end = self._taken(_WITHIN, begin, marks.LONGEST)
+        content = self._buffer[begin:end]
+        if self._peek(end) == "\\":
+            end += 1
+        if self._peek(end) not in tuple(closing):
+            return False
+        group = marks.group_in(content)
+        if group or (marks.are_numbers(content) and not self._is_math()):
+            self._cite(group.marks if group else (), end + 1)
+            return True
+        return False
+
+    def _parenthesis(self, special: re.Match[str]) -> None:
+        group = self._matched(PARENTHESES, PARTIAL_PARENTHESES, self._at)
+        if group and all(map(self._is_mark, re.findall(MARK, group[0]))):
+            self._cite(re.findall(MARK, group[0]), group.end())
+            return
+        # No link begins where none was seen.
+        apart = " " if special[0] == "(" and self._out.last == "]" and not self._math else ""
+        self._write(apart + special[0], special.end())
+
+    def _emphasis(self, stars: re.Match[str]) -> None:
+        """Marks of which none is left leave no empty emphasis."""
+        end = self._taken(_WITHIN, stars.end() + 1, marks.LONGEST)
+        content = self._buffer[stars.end() + 1 : end]
+        after = end + 1 + len(stars[0])
+        group = marks.group_in(content)
+        if self._peek(end) in {"]", "】"} and group and not self._are_cited(group.marks):
+            self._peek(after - 1)
+            if self._buffer[end + 1 : after] == stars[0]:
+                self._cite(group.marks, after)
+                return
+        self._write(stars[0], stars.end())
+
+    def _are_cited(self, written: Iterable[str]) -> bool:
+        return any(mark.lower() in self._handed_out for mark in written)
+
+    def _is_math(self) -> bool:
+        if self._math and not self._closes(_MATH_END[self._math]):
+            self._math = ""
+        return bool(self._math)
+
+    # Brackets and links -----------------------------------------------------------------------
+    def _image(self, _: re.Match[str]) -> None:
+        close = self._close_of(self._at + 1)
+        destination = self._destination(close + 1) if close > 0 else None
+        if not destination:
+            self._write("!", self._at + 1)
+            return
+        address, end = destination
+        if self._is_kept(address, end):
+            self._keep(end)
+        else:
+            self._put_back(self._buffer[self._at + 2 : close], end)
+
+    def _bracket(self, _: re.Match[str]) -> None:
+        begin = self._at + 1
+        close = self._close_of(self._at)
+        if close < 0:
+            self._unclosed(begin)
+            return
+        content = self._buffer[begin:close]
+        link = self._destination(close + 1)
+        group = marks.group_in(content)
+        if group and not (link and group.is_labelled):
+            self._cite(group.marks, link[1] if link else close + 1)
+        elif marks.are_numbers(content) and not self._is_math():
+            self._number_of_its_own(link, close + 1)
+        elif link:
+            self._link(content, *link)
+        elif self._is_bare and self._peek(close + 1) == ":" and not content.startswith("^"):
+            self._definition(content, close + 2)
+        else:
+            self._open_brackets += 1
+            self._write("[", begin)
+
+    def _unclosed(self, begin: int) -> None:
+        word = re.compile(MARK).match(self._buffer, begin)
+        self._open_brackets += 1
+        if word and self._is_mark(word[0]):
+            self._at = begin
+        else:
+            self._write("[", begin)
+
+    def _closing_bracket(self, _: re.Match[str]) -> None:
+        """One that belongs to a bracket before this line does not end a link's definition."""
+        is_stray = self._open_brackets == 0 and self._peek(self._at + 1) == ":"
+        self._open_brackets = max(self._open_brackets - 1, 0)
+        self._write("]\\" if is_stray else "]", self._at + 1)
+
+    def _number_of_its_own(self, link: tuple[str, int] | None, end: int) -> None:
+        if link and self._is_kept(*link):
+            self._keep(link[1])
+        else:
+            self._cite((), link[1] if link else end)
+
+    def _link(self, content: str, address: str, end: int) -> None:
+        is_plain = not re.search(r"[\[\]<`]|://|www\.", content)
+        tail = self._buffer[self._at + len(content) + 2 : end]
+        if not is_plain or re.search(MARK, tail, re.IGNORECASE) or not self._links.allows(address):
+            self._put_back(content, end)
+            return
+        written = [word for word in re.findall(MARK, content) if self._is_mark(word)]
+        if written:
+            text = re.sub(rf"\s*{MARK}", lambda word: self._unmarked(word[0]), content).strip()
+            link = f"[{text}]{tail}[{' '.join(written)}]"
+            self._buffer = self._buffer[: self._at] + link + self._buffer[end:]
+        else:
+            self._keep(end)
+
+    def _unmarked(self, word: str) -> str:
+        return "" if self._is_mark(word.strip()) else word
+
+    def _is_kept(self, address: str, end: int) -> bool:
+        """Whether the link from here to `end` stays as it is."""
+        has_mark = re.search(MARK, self._buffer[self._at : end], re.IGNORECASE)
+        return not has_mark and self._links.allows(address)
+
+    def _keep(self, end: int) -> None:
+        self._write(self._buffer[self._at : end], end)
+
+    def _definition(self, label: str, at: int) -> None:
+        """Of a link, for the whole text."""
+        begin = self._taken(_BLANKS, at)
+        end = self._taken(_NO_SPACE, begin)
+        is_all = self._peek(self._taken(_BLANKS, end)) in {"\n", ""}
+        if is_all and self._is_kept(self._buffer[begin:end], end):
+            self._keep(end)
+        else:
+            self._put_back(f"{label}:", at)
+
+    def _close_of(self, at: int) -> int:
+        """Where the bracket that opens there is closed, on the same line; -1 where it is not."""
+        depth = 0
+        limit = at + LONGEST_TEXT
+        for edge in BRACKET.finditer(self._buffer, at, limit):
+            depth += {"[": 1, "]": -1}.get(edge[0], 0)
+            if depth == 0:
+                return edge.start()
+            if edge[0] == "\n" or depth > DEEPEST:
+                return -1
+        if len(self._buffer) < limit and not self._is_final:
+            raise _NeedMore
+        return -1
+
+    def _destination(self, at: int) -> tuple[str, int] | None:
+        """The address in the parentheses that open there, and where they end."""
+        if self._peek(at) != "(":
+            return None
+        begin = self._taken(_BLANKS, at + 1)
+        if self._peek(begin) == "<":
+            end = self._taken(_NO_ANGLE, begin + 1)
+            address = self._buffer[begin + 1 : end]
+            end += self._peek(end) == ">"
+        else:
+            end = self._end_of_destination(begin)
+            address = self._buffer[begin:end]
+        closing = self._after_title(self._taken(_BLANKS, end))
+        return (address, closing + 1) if self._peek(closing) == ")" else None
+
+    def _end_of_destination(self, begin: int) -> int:
+        depth = 0
+        limit = begin + LOOK_AHEAD
+        for edge in DESTINATION.finditer(self._buffer, begin, limit):
+            depth += {"(": 1, ")": -1}.get(edge[0], 0)
+            if not 0 <= depth <= DEEPEST or edge[0].isspace() or edge[0] == "<":
+                return edge.start()
+        if len(self._buffer) < limit and not self._is_final:
+            raise _NeedMore
+        return min(len(self._buffer), limit)
+
+    def _after_title(self, at: int) -> int:
+        quote = self._peek(at)
+        if quote not in {'"', "'"}:
+            return at
+        end = self._taken(_NO_QUOTE[quote], at + 1, LONGEST_TITLE)
+        return self._taken(_BLANKS, end + 1) if self._peek(end) == quote else at
+
+    # Addresses and HTML ---------------------------------------------------------------------
+    def _address(self, special: re.Match[str]) -> None:
+        end = self._taken(ADDRESS, special.start())
+        mark = re.compile(MARK).search(self._buffer, self._at, end)
+        end = mark.start() if mark else end
+        address = trimmed(self._buffer[self._at : end].rstrip("(^"))
+        end = self._at + len(address)
+        if len(address) <= len(special[0]):
+            self._broken_address(special)
+        elif not self._links.allows(address):
+            self._as_code(address, end)
+        elif self._peek(end) in tuple('[]"`\\|*'):
+            self._write(f"<{address}>", end)
+        else:
+            self._keep(end)
+
+    def _as_code(self, address: str, end: int) -> None:
+        ticks = "`"
+        while len(ticks) in self._strays:
+            ticks += "`"
+        before = " " if self._out.last in {"\\", "`"} else ""
+        after = " " if self._peek(end) == "`" else ""
+        self._write(f"{before}{ticks}{address}{ticks}{after}", end)
+
+    def _tag(self, _: re.Match[str]) -> None:
+        begin = self._at + 1
+        following = self._peek(begin)
+        if not (following.isascii() and following.isalpha()) and following not in tuple("/!?"):
+            self._write("<", begin)
+            return
+        close = self._taken(_NO_ANGLE, begin, LONGEST_TEXT)
+        tag = self._buffer[begin:close]
+        read = TAG.fullmatch(tag)
+        if self._peek(close) != ">":
+            self._write("&lt;", begin)
+        elif AUTOLINK.fullmatch(tag) and not re.search(r"\s", tag):
+            self._autolink(tag, close + 1)
+        elif read and read[1].lower() in {"a", "img"}:
+            self._html_link(read[1].lower(), tag, close + 1)
+        elif read and read[1].lower() in INLINE_TAGS and read[2].strip() in {"", "/"}:
+            self._html(f"<{tag}>", close + 1)
+        elif read and read[1].lower() in BLOCK_TAGS:
+            self._leave_out(close + 1)
+        else:
+            self._write("&lt;", begin)
+
+    def _autolink(self, address: str, end: int) -> None:
+        if self._is_kept(address, end):
+            self._keep(end)
+        else:
+            self._put_back(f" {address} ", end)
+
+    def _html_link(self, name: str, tag: str, end: int) -> None:
+        address = _attribute(tag, "href" if name == "a" else "src")
+        is_allowed = self._links.allows(address)
+        if tag.startswith("/"):
+            if self._anchors:
+                self._html("</a>", end)
+            else:
+                self._leave_out(end)
+            self._anchors = max(self._anchors - 1, 0)
+        elif name == "img":
+            alt = _attribute(tag, "alt")
+            if is_allowed:
+                self._html(f'<img src="{address}" alt="{alt}">', end)
+            else:
+                self._put_back(alt, end)
+        elif is_allowed:
+            self._html(f'<a href="{address}">', end)
+            self._anchors += 1
+        else:
+            self._leave_out(end)
+
+    def _html(self, tag: str, end: int) -> None:
+        """A tag alone on its line would begin a block in which nothing is Markdown."""
+        if self._is_bare and self._peek(self._taken(_BLANKS, end)) in {"\n", ""}:
+            self._leave_out(end)
+        else:
+            self._write(tag, end)
+
+    def _leave_out(self, end: int) -> None:
+        self._at = end
+        self._begins_anew = self._is_bare
+        self._out.remove()
+
+
+# Where a paragraph ends, by what it stands in.
+_ENDS = {
+    Ending.LINE: re.compile(r"\n"),
+    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_ENDS_PARAGRAPH}))"),
+    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{_ENDS_PARAGRAPH}|>))"),
+}
+_WITHIN = re.compile(r"[^\[\]【】［］\\\n]*")
+_BLANKS = re.compile(r"[ \t]*")
+_NO_SPACE = re.compile(r"\S*")
+_NO_ANGLE = re.compile(r"[^<>\n]*")
+_NO_QUOTE = {'"': re.compile(r'[^"\n]*'), "'": re.compile(r"[^'\n]*")}
+_MATH_END = {"$": re.compile(r"(?<![\s\\$])\$(?![\d$])"), "$$": re.compile(r"\$\$")}
+
+
+def _run(ticks: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!`){ticks}(?!`)")
+
+
+def _attribute(tag: str, name: str) -> str:
+    match = re.search(ATTRIBUTE.format(name), tag)
+    return next(filter(None, match.groups()), "") if match else ""

@@ -1,0 +1,93 @@
+"""The text for the reader as it grows, with the space that a removed mark leaves put right."""
+
+SPACE = " \t\n"
+# What has no space before it.
+PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")  # noqa: RUF001
+
+
+class Writer:
+    """Space is held back until it is known what comes after it."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._taken = 0
+        self._space = ""
+        self._before: str | None = None  # the space before what was removed
+        self._run: set[int] = set()  # the numbers that stand together at the end
+
+    @property
+    def so_far(self) -> str:
+        return "".join(self._parts)
+
+    @property
+    def last(self) -> str:
+        """The last character; empty where something was removed after space, or at the start."""
+        if self._space or self._before:
+            return (self._before or "") + self._space
+        return self._parts[-1][-1] if self._parts else ""
+
+    def take(self) -> str:
+        """What has become certain since this was last called."""
+        text = "".join(self._parts[self._taken :])
+        self._taken = len(self._parts)
+        return text
+
+    def text(self, text: str) -> None:
+        begun = text.lstrip(SPACE)
+        self._space += text[: len(text) - len(begun)]
+        if begun:
+            body = begun.rstrip(SPACE)
+            self._add(self._settled(body[0]), body)
+            self._space = begun[len(body) :]
+            self._run.clear()
+
+    def code(self, text: str) -> None:
+        """Stays as it is, byte for byte."""
+        if text:
+            self._add(self._settled(""), text)
+            self._run.clear()
+
+    def number(self, number: int) -> None:
+        """Numbers that follow each other stand together, and each of them once."""
+        if number in self._run and "\n" not in self._space:
+            self.remove()
+            return
+        space = self._settled("")
+        self._add("" if self._run and "\n" not in space else space, f"[{number}]")
+        self._run.add(number)
+
+    def remove(self) -> None:
+        """Something stood here that readers do not get."""
+        self._before = self._space if self._before is None else _merged(self._before, self._space)
+        self._space = ""
+
+    def finish(self) -> None:
+        if self._before is None and self._space:
+            self._parts.append(self._space)
+        self._space = ""
+
+    def _add(self, space: str, text: str) -> None:
+        self._parts.append(space + text)
+
+    def _settled(self, following: str) -> str:
+        """The space before what follows."""
+        space, before = self._space, self._before
+        self._space, self._before = "", None
+        if before is None:
+            return space
+        if not self._parts:
+            return ""
+        merged = _merged(before, space)
+        if following == "`" and not merged and self._parts[-1][-1] == "`":
+            return " "
+        return "" if following in PUNCTUATION and "\n" not in merged else merged
+
+
+def _merged(before: str, after: str) -> str:
+    """The space on both sides of what was removed, as one."""
+    lines = max(before.count("\n"), after.count("\n"))
+    if not lines:
+        return before or after
+    indentation = (after if "\n" in after else before).rpartition("\n")[2]
+    # After an empty line, what is indented by more would be code.
+    return "\n" * lines + (indentation if lines == 1 else indentation.replace("\t", " ")[:3])

@@ -1,0 +1,87 @@
+"""Retrieve: the sections of the book that a question needs, while nothing else is held.
+
+The question is embedded while the turn is opened; one statement then finds the sections. Neither a
+slow embedding service nor a missing book costs a turn anything but the sections.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+from django.conf import settings
+from loguru import logger
+
+from book import search
+from book.question_vector import with_vector
+from book.search import Found, Query
+from chat.citations.excerpts import Excerpts, choose
+from chat.database import LOST, Row, Statement, run_statement
+from chat.turn.open import Opened
+from chat.turn.turn import Question
+from llm.providers import is_demonstration
+
+SECTIONS = 10
+# What a model of 135 million parameters can bear.
+DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS = 2, 500
+
+# Whether there was a book when this process last opened a turn: without one no question is
+# embedded in advance.
+_has_book = False
+
+
+class Retrieval:
+    """A question's way to its sections, begun before it is known whether there is a book."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._query = Query(question.text, page_url=question.page_url or "")
+        self._embedding: asyncio.Task[Query] | None = None
+        if _has_book and not question.selected_text and not self._waits_for_history():
+            self._embedding = asyncio.create_task(with_vector(self._query))
+
+    def _waits_for_history(self) -> bool:
+        """Whether it may refer to the question before it, and is embedded together with that."""
+        return self._question.session_id is not None and search.may_refer(self._question.text)
+
+    async def drop(self) -> None:
+        """No sections are needed."""
+        if self._embedding:
+            self._embedding.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._embedding
+
+    async def excerpts(self, opened: Opened) -> Excerpts | None:
+        """None without a book. Raises DatabaseUnavailable."""
+        global _has_book  # noqa: PLW0603 - what this process knows
+        _has_book = opened.has_book
+        if not opened.has_book:
+            await self.drop()
+            return None
+        found = await self._find(opened)
+        return _chosen(found) if found else None
+
+    async def _find(self, opened: Opened) -> Found | None:
+        before = opened.exchanges[-1][0] if opened.exchanges else ""
+        query = replace(self._query, before=before, cited=opened.cited)
+        if self._embedding:
+            embedded = await self._embedding
+            query = replace(query, vector=embedded.vector)
+        else:
+            query = await with_vector(query)
+        rows = await _rows(Statement(*search.statement(query, SECTIONS)))
+        return search.read_rows(rows, SECTIONS)
+
+
+async def _rows(statement: Statement) -> list[Row]:
+    """It only reads, so that it can be run once more where a connection broke."""
+    try:
+        return await run_statement(statement)
+    except LOST:
+        logger.debug("A search lost its connection; trying once more")
+    return await run_statement(statement)
+
+
+def _chosen(found: Found) -> Excerpts:
+    if is_demonstration():
+        return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS)
+    return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS)
