@@ -63,7 +63,7 @@ CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECAS
 _ENDS_PARAGRAPH = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
 BRACKET = re.compile(r"\\.|[\[\]\n]")
 DESTINATION = re.compile(r"\\.|[()\s<]")
-ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")  # noqa: RUF001
+ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
 TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
 ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"

@@ -19,7 +19,7 @@ BETWEEN_CELLS = re.compile(r"\s*\|\s*")
 # A full stop with the quotes, brackets and citations that belong to it.
 CLOSING = r"[\"'”’»)」』*_\]]*"
 END = re.compile(
-    rf"[.!?…]+{CLOSING}(?P<cited>{NUMBERS})?(?:(?=\s)|\Z)|[。！？۔؟]+{CLOSING}(?:{NUMBERS})?"  # noqa: RUF001
+    rf"[.!?…]+{CLOSING}(?P<cited>{NUMBERS})?(?:(?=\s)|\Z)|[。！？۔؟]+{CLOSING}(?:{NUMBERS})?"
 )
 ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|figs?|eqs?|sec|ch|chap|nos?|vol|pp?|dr|mrs?|ms|prof|st|approx|"

@@ -2,7 +2,7 @@
 
 SPACE = " \t\n"
 # What has no space before it.
-PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")  # noqa: RUF001
+PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")
 
 
 class Writer:
