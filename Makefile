@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review bench-search bench-book attack screenshots docusaurus generators scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review bench-search bench-book bench-quotes attack screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -54,6 +54,9 @@ attack: .venv/.installed ## Attack a server with readers beside it, minutes long
 
 bench-search: .venv/.installed ## Measure the search of the book at 500 and 100,000 chunks, minutes long (ARGS="--chunks 500")
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-quotes: .venv/.installed ## Measure quotes on pairs of sentence and section (ARGS="FOLDER": those of the real book)
+	$(BIN)/python -m benchmarks.quotes $(ARGS)
 
 bench-book: .venv/.installed ## Measure what a book costs a turn, minutes long (ARGS=--quick for a look)
 	$(BIN)/python -m benchmarks.book_turns $(ARGS)

@@ -57,4 +57,3 @@ def _outermost(tokens: list[Token]) -> Iterator[str]:
             if joined := "\n".join(filter(str.strip, lines)):
                 yield joined
             lines = []
-

@@ -38,7 +38,6 @@ class PreparedPassage(NamedTuple):
     own_labels: frozenset[str]
     carried: Set[str] = NONE
 
-
     @property
     def negations(self) -> int:
         return count_negations(self.passage.text)
@@ -135,9 +134,10 @@ def _with_antecedents(passages: Iterable[PreparedPassage]) -> Iterator[PreparedP
         refers_back = first is not None and first[1].casefold() in PRONOUNS
         if last and refers_back and last.passage.block == each.passage.block:
             numbers = (*each.numbers, *last.numbers)
-            each = each._replace(carried=last.stems.keys() | last.carried, numbers=numbers)
-        yield each
-        last = each
+            last = each._replace(carried=last.stems.keys() | last.carried, numbers=numbers)
+        else:
+            last = each
+        yield last
 
 
 @lru_cache(4096)

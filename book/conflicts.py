@@ -19,7 +19,7 @@ SHORTEST_BASE = 4  # letters that "un" or "non" is put before
 
 
 class Conflict(NamedTuple):
-    """`stems` are the sentence's; `is_absence`: the passage only lacks them, and says nothing else."""
+    """`stems` are the sentence's. `is_absence`: the passage lacks them and says nothing else."""
 
     kind: str
     stems: frozenset[str]
@@ -33,7 +33,7 @@ def conflict(
     for at, word in enumerate(words):
         if word.value is not None:
             found = _number_conflict(word, passage, section)
-        elif at not in acronyms and (word.is_name or word.unit):
+        elif at not in acronyms:
             found = _name_conflict(at, words, passage, section)
         else:
             continue
@@ -56,9 +56,9 @@ def _number_conflict(
     if word.before:  # a name's, as in ROS 2
         known = any(is_same_number(word, number) for number in section.numbers)
         return None if known else Conflict("number", frozenset({word.stem}))
-    if counted := _of_the_same(word, passage.numbers):
-        if not any(is_same_number(word, number) for number in counted):
-            return Conflict("number", frozenset({word.stem}))
+    counted = _of_the_same(word, passage.numbers)
+    if counted and not any(is_same_number(word, number) for number in counted):
+        return Conflict("number", frozenset({word.stem}))
     if any(is_same_number(word, number) for number in passage.numbers):
         return None
     if any(IMPLIED_NUMBERS.get(fold(each.surface)) == word.value for each in passage.words):
@@ -85,12 +85,12 @@ def _name_conflict(
     word, stem = words[at], words[at].stem
     if stem in passage.stems:
         return None
-    if word.is_name and _is_in_the_place_of_another(at, words, passage):
+    if _is_in_the_place_of_another(at, words, passage):
         return Conflict("name", frozenset({stem}))
     if stem in passage.label or stem in passage.carried:
         return None
     if not word.is_name:
-        return _unit_conflict(word, passage)
+        return _unit_conflict(word, passage) if word.unit else None
     if stem in section.topics:
         return None
     # A sentence of several clauses may rest on sentences side by side.
@@ -103,6 +103,8 @@ def _is_in_the_place_of_another(at: int, words: Sequence[Word], passage: Prepare
     """Whether the passage has another name between the same words."""
     before = words[at - 1].stem if at else ""
     after = words[at + 1].stem if at + 1 < len(words) else ""
+    if not passage.groups.isdisjoint(groups_of(words[at].stem)):
+        return False
     mentioned = {word.stem for word in words}
     around = ["", *(word.stem for word in passage.words), ""]
     return any(

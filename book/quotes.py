@@ -1,11 +1,10 @@
-"""Which sentence of a section supports what an answer says, how well, and whether quotations are true.
+"""Which sentence of a section supports what an answer says, and how well.
 
 No model is asked: words that agree make the score, the rare ones, numbers and names more than
 others; and what differs in a number, a name or a negation does not support it at all. What was
 measured is in docs/performance.md.
 """
 
-import re
 from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
@@ -109,13 +108,15 @@ def _words(sentence: str) -> tuple[Word, ...]:
 def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...]:
     """Words that the section has as names are names; so is an unknown subject without article."""
     return tuple(
-        word._replace(is_name=True)
-        if not word.is_name
-        and (
-            (word.stem in section.names and word.surface[0].isupper())
-            or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+        (
+            word._replace(is_name=True)
+            if not word.is_name
+            and (
+                (word.stem in section.names and word.surface[0].isupper())
+                or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+            )
+            else word
         )
-        else word
         for word in words
     )
 
@@ -167,7 +168,11 @@ def _share(asked: _Asked, passage: PreparedPassage, section: PreparedSection) ->
     if stem in passage.carried:
         return CARRIED
     at = passage.passage
-    if stem in passage.label or stem in section.blocks[at.block] or stem in _above(at.above, section):
+    if (
+        stem in passage.label
+        or stem in section.blocks[at.block]
+        or stem in _above(at.above, section)
+    ):
         return NAME_NEARBY if word.is_name and stem not in section.topics else NEARBY
     return 0
 
@@ -204,7 +209,7 @@ def _is_turned(sentence: str, words: Sequence[Word], best: _Candidate) -> bool:
 def _is_pieced_together(
     asked: Sequence[_Asked], best: _Candidate, section: PreparedSection
 ) -> bool:
-    """Whether a sentence of one clause has words from here and there: it may join what is not one."""
+    """Whether a sentence of one clause has words from here and there, joined by nobody else."""
     if best.agreement >= MOSTLY or asked[-1].word.clause > 0:
         return False
     return any(
@@ -248,7 +253,10 @@ def _is_contradicted(
 
 
 def _score(sentence: str, words: Sequence[Word], best: _Candidate) -> float:
-    if _is_word_by_word(words, best.passage) and count_negations(sentence) == best.passage.negations:
+    if (
+        _is_word_by_word(words, best.passage)
+        and count_negations(sentence) == best.passage.negations
+    ):
         return min(best.agreement, 1.0)
     return min(best.agreement, NOT_WORD_BY_WORD)
 
@@ -290,7 +298,7 @@ def _is_other_language(words: Sequence[Word], sentence: str, section: PreparedSe
 
 def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> Quote | None:
     """By numbers, names in code and words that both languages have; the rest cannot agree."""
-    words = [word._replace(is_name=word.is_name and not _is_lower(word)) for word in words]
+    words = [word._replace(is_name=word.is_name and not _is_capitalised(word)) for word in words]
     telling = [each for each in _asked(words, section) if _tells(each.word, section)]
     total = sum(each.weight for each in telling)
     best: Quote | None = None
@@ -307,9 +315,9 @@ def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> 
     return best
 
 
-def _is_lower(word: Word) -> bool:
-    """But for its first letter, which some languages write large in all nouns."""
-    return word.surface[1:].islower()
+def _is_capitalised(word: Word) -> bool:
+    """As some languages write all nouns."""
+    return word.surface[0].isupper() and word.surface[1:].islower()
 
 
 def _tells(word: Word, section: PreparedSection) -> bool:
