@@ -14,7 +14,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from book.quotes import PreparedSection, Quote, best_quote, prepared
+from book.quotes.best import PreparedSection, Quote, best_quote, prepared
 from book.read.pages import ReadPage
 from book.read.source import read_book
 

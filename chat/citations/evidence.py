@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from book import quotes
-from book.quotes import Quote
+from book.quotes import best as quotes
+from book.quotes.best import Quote
 from book.search import Hit
 from book.text_fragments import with_fragment
 from chat.citations.excerpts import Excerpts

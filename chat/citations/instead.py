@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from book import quotes
 from book.models import BETWEEN_HEADINGS
-from book.quotes import Quote
+from book.quotes import best as quotes
+from book.quotes.best import Quote
 from book.search import Hit
 from chat.citations.evidence import Evidence, source
 from chat.citations.excerpts import Excerpts

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """The marks by which a model cites excerpts: handing them out, and finding them in what it writes.
 
 A mark is letter, digit, letter, digit, letter: `k7m2x`. Neither prose nor code has such words by

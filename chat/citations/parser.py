@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """What a model streams, as readers get it: marks become numbers, invented links become text.
 
 The result is the same however the stream is cut: whatever a step looks at is either known, or the

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """What the parser looks for in Markdown, in marks and in links."""
 
 import re

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """The sentences of an answer as its reader gets it, and which numbers each of them cites."""
 
 import re

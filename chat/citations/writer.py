@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """The text for the reader as it grows, with the space that a removed mark leaves put right."""
 
 SPACE = " \t\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.quotes import EXAMPLE, OF_THE_EXAMPLE, figures, judged
-from book.quotes import best_quote, contains, is_supported, prepared, quotations
+from book.quotes.best import best_quote, contains, is_supported, prepared, quotations
 
 SECTION = """A **node** is an executable process that performs computation. Keep callbacks short.
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from book.passages import passages_of
+from book.quotes.passages import passages_of
 from book.text_fragments import with_fragment
 from tests.book.highlighted import highlighted, is_of, pages
 from tests.book.reading import read

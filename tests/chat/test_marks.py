@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - punctuation of other scripts
 """Marks in what a model writes become numbers for readers, however it is cut into deltas."""
 
 import re

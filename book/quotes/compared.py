@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.english import FUNCTION_WORDS, PRONOUNS, synonyms
-from book.passages import Passage, passages_of
-from book.sentence_words import Word, count_negations, fold, stem_of, words_of_sentence
+from book.quotes.english import FUNCTION_WORDS, PRONOUNS, synonyms
+from book.quotes.passages import Passage, passages_of
+from book.quotes.sentence_words import Word, count_negations, fold, stem_of, words_of_sentence
 
 LONGEST_LABEL = 4  # words; of a longer name its last two count
 MOST_LETTERS_OF_ACRONYM = 5

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.compared import (
+from book.quotes.compared import (
     PreparedPassage,
     PreparedSection,
     groups_of,
@@ -17,9 +17,9 @@ from book.compared import (
     prepared,
     short_words,
 )
-from book.conflicts import Conflict, conflict, is_same_number
-from book.quotations import contains, quotations
-from book.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
+from book.quotes.conflicts import Conflict, conflict, is_same_number
+from book.quotes.quotations import contains, quotations
+from book.quotes.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
 
 __all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
 __all__ += ["quotations"]

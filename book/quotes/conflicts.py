@@ -9,9 +9,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from book.compared import PreparedPassage, PreparedSection, groups_of
-from book.english import EXCLUSIVE, IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
-from book.sentence_words import NEGATED, Word, fold, stem_of
+from book.quotes.compared import PreparedPassage, PreparedSection, groups_of
+from book.quotes.english import EXCLUSIVE, IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
+from book.quotes.sentence_words import NEGATED, Word, fold, stem_of
 
 _OPPOSITES = {stem_of(word): frozenset(map(stem_of, words)) for word, words in opposites().items()}
 _EXCLUSIVE = frozenset(map(stem_of, EXCLUSIVE))

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.english import (
+from book.quotes.english import (
     CLAUSE_WORDS,
     FUNCTION_WORDS,
     MULTIPLIERS,
