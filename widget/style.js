@@ -1,5 +1,7 @@
 // How the chat looks. It follows the page's `color-scheme`, light or dark, unless the script tag sets one.
 
+import { sourcesCss } from "./style-sources.js";
+
 const css = `
 :host {
   --accent: light-dark(#1a5fb4, #62a0ea);
@@ -471,6 +473,26 @@ summary {
   gap: 0.25em;
   margin-block-end: 0.5em;
 }
+.editing {
+  display: flex;
+  align-items: center;
+  gap: 0.25em;
+  font-size: 0.85em;
+  color: var(--quiet);
+}
+.editing p {
+  flex: 1;
+}
+.user .foot {
+  display: flex;
+  justify-content: end;
+  color: var(--quiet);
+}
+/* An answer that is being written can be stopped, but not replaced; only the last one can be. */
+.answering :is(.edit, .again),
+.message:not(:last-child) .again {
+  display: none;
+}
 .chip blockquote {
   flex: 1;
   font-size: 0.9em;
@@ -590,6 +612,6 @@ textarea::placeholder {
 /** A constructed style sheet: a strict policy of the page would block a <style> element. */
 export function createStyleSheet() {
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(css);
+  sheet.replaceSync(css + sourcesCss);
   return sheet;
 }

@@ -1,0 +1,69 @@
+// The card of a source: page, section and quote, beside its number.
+
+import { el } from "./dom.js";
+import { quoteFragment } from "./markdown.js";
+import { sourceLink, sourceOf } from "./sources.js";
+
+/** @import { Words } from "./words.js" */
+
+const MARGIN_PX = 8;
+const GAP_PX = 6;
+
+export class Card {
+  /** @type {HTMLAnchorElement | null} whose card is shown */
+  link = null;
+
+  /** @param {Words} words */
+  constructor(words) {
+    this.words = words;
+    // In the browser's top layer, since the panel cuts off what does not fit into it.
+    this.element = el("div", { className: "card", id: "card", role: "tooltip", popover: "manual" });
+  }
+
+  /** @param {HTMLAnchorElement} link */
+  show(link) {
+    const source = sourceOf(link);
+    if (!source?.number) return;
+    this.hide();
+    this.link = link;
+    const { title, section, text } = source;
+    const path = section && section !== title ? el("p", { className: "path", dir: "auto" }, section) : null;
+    const quote = text ? el("blockquote", { dir: "auto" }, quoteFragment(text)) : null;
+    const show = sourceLink(source, { className: "show", tabIndex: -1 }, this.words.showInBook);
+    this.element.replaceChildren(el("p", { className: "title", dir: "auto" }, title));
+    this.element.append(...[path, quote, show].filter((part) => part !== null));
+    this.element.showPopover();
+    link.setAttribute("aria-describedby", this.element.id);
+    this.place();
+  }
+
+  hide() {
+    this.link?.removeAttribute("aria-describedby");
+    this.link = null;
+    if (this.element.matches(":popover-open")) this.element.hidePopover();
+  }
+
+  /** Above the number where there is room, otherwise below it, and inside the window. */
+  place() {
+    if (!this.link) return;
+    const [first] = this.link.getClientRects();
+    if (!first) return this.hide();
+    const { width, height } = this.element.getBoundingClientRect();
+    const above = first.top - height - GAP_PX;
+    const top = above >= MARGIN_PX ? above : first.bottom + GAP_PX;
+    const middle = first.left + first.width / 2 - width / 2;
+    const left = Math.max(MARGIN_PX, Math.min(middle, innerWidth - width - MARGIN_PX));
+    this.element.style.setProperty("top", `${Math.max(MARGIN_PX, Math.min(top, innerHeight - height - MARGIN_PX))}px`);
+    this.element.style.setProperty("left", `${left}px`);
+  }
+
+  /**
+   * Go on beside another link, when the message was drawn again.
+   *
+   * @param {HTMLAnchorElement | undefined} link
+   */
+  move(link) {
+    if (link) this.show(link);
+    else this.hide();
+  }
+}
