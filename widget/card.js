@@ -17,7 +17,9 @@ export class Card {
   constructor(words) {
     this.words = words;
     // In the browser's top layer, since the panel cuts off what does not fit into it.
-    this.element = el("div", { className: "card", id: "card", role: "tooltip", popover: "manual" });
+    // It can take the focus, so that a press on it takes none from what is shown.
+    const properties = { className: "card", id: "card", role: "tooltip", popover: "manual", tabIndex: -1 };
+    this.element = el("div", properties);
   }
 
   /** @param {HTMLAnchorElement} link */
@@ -38,6 +40,7 @@ export class Card {
   }
 
   hide() {
+    if (this.element.matches(":focus-within")) this.link?.focus({ preventScroll: true });
     this.link?.removeAttribute("aria-describedby");
     this.link = null;
     if (this.element.matches(":popover-open")) this.element.hidePopover();

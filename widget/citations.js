@@ -37,7 +37,9 @@ export class Citations {
       const link = linkAt(target);
       if (link?.matches(":focus-visible")) this.card.show(link);
     });
-    listen(panel, "focusout", () => this.card.hide());
+    listen(panel, "focusout", ({ relatedTarget }) => {
+      if (!this.#isInCard(relatedTarget)) this.card.hide();
+    });
     listen(panel, "click", (event) => this.#onClick(event));
     listen(log.scroller, "scroll", () => this.card.place());
     listen(window, "resize", () => this.card.hide());

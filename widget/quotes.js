@@ -66,7 +66,7 @@ function isWithinWord(texts, { text, offset }) {
 }
 
 /**
- * With the punctuation around the words, where the texts have it as the quote does.
+ * With as much punctuation around the words as the quote has.
  *
  * @param {string[]} texts
  * @param {string} quote
@@ -74,12 +74,12 @@ function isWithinWord(texts, { text, offset }) {
  * @returns {Span}
  */
 function withMarks(texts, quote, { start, end }) {
-  const [before] = LEADING_MARKS.exec(quote) ?? [""];
-  const [after] = TRAILING_MARKS.exec(quote) ?? [""];
-  const hasBefore = texts[start.text].slice(0, start.offset).endsWith(before);
-  const hasAfter = texts[end.text].startsWith(after, end.offset);
+  const before = TRAILING_MARKS.exec(texts[start.text].slice(0, start.offset))?.[0].length ?? 0;
+  const after = LEADING_MARKS.exec(texts[end.text].slice(end.offset))?.[0].length ?? 0;
+  const wantedBefore = LEADING_MARKS.exec(quote)?.[0].length ?? 0;
+  const wantedAfter = TRAILING_MARKS.exec(quote)?.[0].length ?? 0;
   return {
-    start: { ...start, offset: start.offset - (hasBefore ? before.length : 0) },
-    end: { ...end, offset: end.offset + (hasAfter ? after.length : 0) },
+    start: { ...start, offset: start.offset - Math.min(before, wantedBefore) },
+    end: { ...end, offset: end.offset + Math.min(after, wantedAfter) },
   };
 }
