@@ -46,18 +46,17 @@ export class Card {
     if (this.element.matches(":popover-open")) this.element.hidePopover();
   }
 
-  /** Above the number where there is room, otherwise below it, and inside the window. */
+  /** Below the number where there is room, so that what cites it stays visible; otherwise above it. */
   place() {
     if (!this.link) return;
     const [first] = this.link.getClientRects();
     if (!first) return this.hide();
     const { width, height } = this.element.getBoundingClientRect();
-    const above = first.top - height - GAP_PX;
-    const top = above >= MARGIN_PX ? above : first.bottom + GAP_PX;
-    const middle = first.left + first.width / 2 - width / 2;
-    const left = Math.max(MARGIN_PX, Math.min(middle, innerWidth - width - MARGIN_PX));
-    this.element.style.setProperty("top", `${Math.max(MARGIN_PX, Math.min(top, innerHeight - height - MARGIN_PX))}px`);
-    this.element.style.setProperty("left", `${left}px`);
+    const below = first.bottom + GAP_PX;
+    const top = below + height + MARGIN_PX <= innerHeight ? below : first.top - height - GAP_PX;
+    const left = Math.min(first.left + first.width / 2 - width / 2, innerWidth - width - MARGIN_PX);
+    this.element.style.setProperty("top", `${Math.max(MARGIN_PX, top)}px`);
+    this.element.style.setProperty("left", `${Math.max(MARGIN_PX, left)}px`);
   }
 
   /**

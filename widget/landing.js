@@ -12,7 +12,10 @@ const TEXT_DIRECTIVE = ":~:";
 
 /** The page's own styles may set `::highlight(book-chat)`, and its policy may forbid a <style> element. */
 const sheet = new CSSStyleSheet();
-sheet.replaceSync(`@layer { ::highlight(${NAME}) { background-color: Mark; color: MarkText; } }`);
+sheet.replaceSync(`@layer {
+  ::highlight(${NAME}) { background-color: #ffe27a; color: #1d1f23; }
+  @media (forced-colors: active) { ::highlight(${NAME}) { background-color: Mark; color: MarkText; } }
+}`);
 
 /**
  * Whether an address is that of the page shown here, whatever its fragment.

@@ -9,7 +9,7 @@ import { shortAddress } from "./landing.js";
  */
 
 const WEB_ADDRESS = /^https?:/i;
-const NUMBER = /(\[\d{1,3}\])/;
+const NUMBER = /([ \t]*\[\d{1,3}\])/; // raised, it needs no space in front, and stays with its word
 const NO_NUMBERS = "a, code, pre";
 
 /** @type {WeakMap<Element, Source>} */
@@ -65,7 +65,7 @@ export function linkNumbers(text, sources, words) {
   for (const node of nodes) {
     const parts = node.data.split(NUMBER);
     if (parts.length === 1 || node.parentElement?.closest(NO_NUMBERS)) continue;
-    node.replaceWith(...parts.map((part) => numberLink(part, links.get(part), words)));
+    node.replaceWith(...parts.map((part) => numberLink(part, links.get(part.trim()), words)));
   }
 }
 
@@ -77,7 +77,7 @@ export function linkNumbers(text, sources, words) {
 function numberLink(number, source, words) {
   if (!source) return number;
   const label = words.sourceNumber.replace("{n}", String(source.number)).replace("{title}", source.title);
-  return el("sup", {}, sourceLink(source, { className: "number", "aria-label": label }, number));
+  return el("sup", {}, sourceLink(source, { className: "number", "aria-label": label }, number.trim()));
 }
 
 /**

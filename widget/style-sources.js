@@ -11,6 +11,10 @@ sup {
   white-space: nowrap;
   unicode-bidi: isolate;
 }
+/* Joined to the word before it. */
+.number::before {
+  content: "\\2060";
+}
 .number:hover,
 .number[aria-describedby] {
   background: var(--soft);
@@ -34,6 +38,12 @@ sup {
   padding-block-start: 0.5em;
   border-block-start: 1px solid var(--edge);
   font-size: 0.85em;
+}
+.sources ul {
+  list-style: disc;
+}
+.foot .grounding {
+  margin-block: 0.6em;
 }
 .sources p {
   color: var(--quiet);

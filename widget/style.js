@@ -283,12 +283,9 @@ header h2 {
   overflow-wrap: anywhere;
 }
 .user .text {
-  margin-inline-start: 12%;
   padding: 0.6em 0.9em;
   border-radius: 1em 1em 0.25em 1em;
   background: var(--soft);
-  inline-size: fit-content;
-  margin-inline-start: auto;
   max-inline-size: 88%;
   white-space: pre-wrap;
 }
@@ -475,6 +472,7 @@ summary {
 }
 .editing {
   display: flex;
+  margin-block-end: 0.4em;
   align-items: center;
   gap: 0.25em;
   font-size: 0.85em;
@@ -483,9 +481,14 @@ summary {
 .editing p {
   flex: 1;
 }
-.user .foot {
+.user {
   display: flex;
-  justify-content: end;
+  flex-direction: row-reverse;
+  align-items: center;
+  gap: 0.25em;
+}
+.user .foot {
+  margin: 0;
   color: var(--quiet);
 }
 /* An answer that is being written can be stopped, but not replaced; only the last one can be. */

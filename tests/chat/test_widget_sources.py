@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.helpers.browser import overflow, serious_problems
 from tests.helpers.cited import ScriptedTurns, source
-from tests.helpers.reader import answered, replies, say
+from tests.helpers.reader import answered, expected, replies, say
 
 PROSE = "<p>" + "Robots are made of many programs. " * 60 + "</p>"
 CHAPTER = f"""<main><h1>Robots</h1>{PROSE}
@@ -18,6 +18,7 @@ HIGHLIGHTED = """() => [...(CSS.highlights.get("book-chat") ?? [])]
   .map((range) => range.toString()).join("|")"""
 IN_VIEW = """() => { const [range] = [...CSS.highlights.get("book-chat")];
   const { top, bottom } = range.getBoundingClientRect(); return top >= 0 && bottom <= innerHeight; }"""
+CARD = 'Robots Nodes A node is a process - of its "own". Show in the book'
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 
 
@@ -41,7 +42,9 @@ def cited(open_book, book):
 def both_pages(book):
     return [
         source(1, "Robots", f"{book.url}/one.html#nodes:~:text=A%20node", QUOTE, section="Nodes"),
-        source(2, "Topics", f"{book.url}/two.html#topics:~:text=Topics%20have", "Topics have names."),
+        source(
+            2, "Topics", f"{book.url}/two.html#topics:~:text=Topics%20have", "Topics have names."
+        ),
     ]
 
 
@@ -88,15 +91,12 @@ def test_the_keyboard_shows_the_card_and_escape_hides_nothing_else(cited):
         page.keyboard.press("Tab")
 
     expect(card(page)).to_be_visible()
-    expect(numbers(page).first).to_have_accessible_description("Robots Nodes " + CARD_QUOTE)
+    expect(numbers(page).first).to_have_accessible_description(CARD)
     page.keyboard.press("Escape")
     expect(card(page)).to_be_hidden()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Enter")
     assert page.evaluate(HIGHLIGHTED) == "A node is a process\u00a0– of its “own”."
-
-
-CARD_QUOTE = 'A node is a process - of its "own". Show in the book'
 
 
 def test_a_finger_shows_the_card_and_from_there_the_book(cited):
@@ -224,6 +224,20 @@ def test_another_answer_takes_the_place_of_the_last(cited):
     expect(replies(page)).to_have_text("Another.")
     assert page.turns.requests[-1]["replaces"] == first
     assert page.turns.requests[-1]["message"] == "What is a node?"
+
+
+def test_where_another_answer_is_refused_the_first_one_can_be_had_again(cited, troubles):
+    page = cited()
+    page.turns.refuses(503, "Try later.")
+
+    page.get_by_role("button", name="Another answer").click()
+    expect(page.get_by_text("Try later.")).to_be_visible()
+    expect(numbers(page)).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(numbers(page)).to_have_count(2)
+    expect(page.get_by_role("button", name="Another answer")).to_be_visible()
+    expected(troubles, "503")
 
 
 def test_a_question_is_edited_or_left_as_it_was(cited):

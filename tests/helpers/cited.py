@@ -1,17 +1,17 @@
 """Answers with sources as the server sends them, for tests of what the chat shows of them."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from playwright.sync_api import Page, Route
 
-JSON = "application/json"
+JSON, PROBLEM = "application/json", "application/problem+json"
 
 
-def source(number: int, title: str, url: str, text: str | None = None, **more: Any) -> dict[str, Any]:
+def source(
+    number: int, title: str, url: str, text: str | None = None, **more: Any
+) -> dict[str, Any]:
     facts = {"chapter": title, "section": title, "score": 0.9 if text else None}
     return {"number": number, "title": title, "url": url, "text": text} | facts | more
 
@@ -26,6 +26,7 @@ class ScriptedTurns:
     def __init__(self, page: Page) -> None:
         self.requests: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
+        self.refusal: dict[str, Any] | None = None
         self.answers("A scripted answer.")
         page.route("**/chat", self._ask)
         page.route("**/chat/*?limit=*", self._history)
@@ -34,17 +35,29 @@ class ScriptedTurns:
         grounding = "book" if sources else "uncited"
         self.next = {"content": text, "sources": list(sources), "grounding": grounding} | more
 
+    def refuses(self, status: int, detail: str) -> None:
+        """The next question, once."""
+        self.refusal = {"status": status, "detail": detail, "code": "refused", "retryable": True}
+
     def _ask(self, route: Route) -> None:
         if route.request.method != "POST":
             route.fallback()
             return
         body = route.request.post_data_json
         self.requests.append(body)
+        if self.refusal:
+            self._fulfil(route, json.dumps(self.refusal), PROBLEM, self.refusal["status"])
+            self.refusal = None
+            return
         self._store(body)
         reply = self.messages[-1]
         frames = [{"type": "start", "messageId": reply["id"]}]
         for each in reply["sources"]:
-            announced = {"sourceId": str(each["number"]), "url": each["url"], "title": each["title"]}
+            announced = {
+                "sourceId": str(each["number"]),
+                "url": each["url"],
+                "title": each["title"],
+            }
             frames.append({"type": "source-url"} | announced)
         rests = {name: reply[name] for name in ("sources", "grounding", "nearest") if name in reply}
         frames.append({"type": "text-delta", "id": "0", "delta": reply["content"]})
@@ -66,11 +79,6 @@ class ScriptedTurns:
     def _history(self, route: Route) -> None:
         self._fulfil(route, json.dumps({"messages": self.messages, "has_more": False}), JSON)
 
-    def _fulfil(self, route: Route, body: str, kind: str) -> None:
+    def _fulfil(self, route: Route, body: str, kind: str, status: int = 200) -> None:
         headers = {"Content-Type": kind, "Access-Control-Allow-Origin": "*"}
-        route.fulfill(body=body, headers=headers)
-
-
-@pytest.fixture
-def script_turns() -> Callable[[Page], ScriptedTurns]:
-    return ScriptedTurns
+        route.fulfill(status=status, body=body, headers=headers)

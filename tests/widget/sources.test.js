@@ -41,7 +41,7 @@ test("numbers in the text are links to their sources", () => {
   const container = linked("A node computes[1], and **publishes [2][1]**.\n\n- An item [2]");
 
   assert.deepEqual(labels(container), ["Source 1, Nodes", "Source 2, Topics", "Source 1, Nodes", "Source 2, Topics"]);
-  assert.equal(container.textContent.trim(), "A node computes[1], and publishes [2][1].\n\nAn item [2]");
+  assert.equal(container.textContent.trim(), "A node computes[1], and publishes[2][1].\n\nAn item[2]");
   assert.equal(sourceOf(container.querySelector("a")), NODES);
   assert.equal(container.querySelector("a").href, NODES.url);
 });
