@@ -109,16 +109,11 @@ PARAGRAPH = "Nodes know each other by name, and find each other without a centra
 
 def cited_sources(url):
     one, two = f"{url}/one.html#", f"{url}/two.html#"
+    process = "A **node** is an executable process."
     failing = "When one of them fails, the others go on."
     return [
-        source(
-            1,
-            "Nodes",
-            f"{one}nodes",
-            "A **node** is an executable process.",
-            section="What is a node",
-        ),
-        source(2, "Nodes", f"{one}nodes", failing, section="What is a node › Why many"),
+        source(1, "Nodes", f"{one}nodes", process, section="What is a node"),
+        source(2, "Nodes", f"{one}nodes", failing, section="What is a node \u203a Why many"),
         source(3, "Nodes", f"{one}names", f"{PARAGRAPH} Run `ros2 node list`.", section="Names"),
         source(4, "Topics", f"{two}topics"),
     ]

@@ -43,7 +43,7 @@ class ScriptedTurns:
         if route.request.method != "POST":
             route.fallback()
             return
-        body = route.request.post_data_json
+        body: dict[str, Any] = json.loads(route.request.post_data or "{}")
         self.requests.append(body)
         if self.refusal:
             self._fulfil(route, json.dumps(self.refusal), PROBLEM, self.refusal["status"])
