@@ -104,6 +104,10 @@ CITING = """A **node** is a process of its own [1], so when one of them fails, t
 
 - They find each other by name, without a central server [3].
 - What they know they publish on *topics*, and whoever wants it subscribes [3][4]."""
+IN_URDU = """**نوڈ** ایک الگ پراسیس ہے [1]، اس لیے ایک رک جائے تو باقی چلتے رہتے ہیں [2]\u06d4
+
+- وہ ایک دوسرے کو نام سے پاتے ہیں [3]\u06d4
+- جو جانتے ہیں وہ *topics* پر شائع کرتے ہیں [3][4]\u06d4"""
 PARAGRAPH = "Nodes know each other by name, and find each other without a central server."
 
 
@@ -120,20 +124,21 @@ def cited_sources(url):
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "look"),
+    ("name", "language", "look"),
     [
-        ("chat-sources", "", {"viewport": WINDOW}),
-        ("chat-sources-dark", "", {"viewport": WINDOW, "color_scheme": "dark"}),
-        ("chat-sources-phone", "", {"viewport": PHONE, "has_touch": True}),
-        ("chat-sources-right-to-left", 'data-lang="ur"', {"viewport": WINDOW}),
+        ("chat-sources", "en", {"viewport": WINDOW}),
+        ("chat-sources-dark", "en", {"viewport": WINDOW, "color_scheme": "dark"}),
+        ("chat-sources-phone", "en", {"viewport": PHONE, "has_touch": True}),
+        ("chat-sources-right-to-left", "ur", {"viewport": WINDOW}),
     ],
 )
-def test_a_picture_of_an_answers_sources_is_taken(open_book, book, name, settings, look):
-    page = open_book(settings, head=STYLE, body=CHAPTER, **look)
+def test_a_picture_of_an_answers_sources_is_taken(open_book, book, name, language, look):
+    page = open_book(f'data-lang="{language}"', head=STYLE, body=CHAPTER, **look)
     turns = ScriptedTurns(page)
-    turns.answers(CITING, *cited_sources(book.url))
+    turns.answers(CITING if language == "en" else IN_URDU, *cited_sources(book.url))
     page.locator(".opener").click()
-    page.locator(".line textarea").fill("What is a node?")
+    question = "What is a node?" if language == "en" else "نوڈ کیا ہے؟"
+    page.locator(".line textarea").fill(question)
     page.keyboard.press("Enter")
     page.locator(".actions").wait_for()
     numbers = page.locator("a.number")

@@ -5,7 +5,7 @@ sup {
   line-height: 0;
 }
 .number {
-  padding: 0.35em 0.15em;
+  padding: 0.35em 0.1em;
   border-radius: 0.25em;
   text-decoration: none;
   white-space: nowrap;

@@ -157,13 +157,13 @@ def test_a_quote_is_looked_for_in_its_own_section_even_where_it_is_folded(cited,
     assert page.evaluate("document.querySelector('details').open")
 
 
-def test_where_an_edit_changed_the_words_the_anchor_is_shown(cited, book):
-    url = f"{book.url}/one.html#topics:~:text=These%20words%20are%20gone"
-    page = cited(sources=[source(1, "Robots", url, "These words are gone.")])
+def test_where_an_edit_moved_the_words_elsewhere_their_section_is_shown(cited, book):
+    url = f"{book.url}/one.html#nodes:~:text=These%20words%20are%20gone"
+    page = cited(sources=[source(1, "Robots", url, "Topics have names.")])
 
     numbers(page).first.click()
 
-    expect(page.locator("#topics")).to_be_in_viewport()
+    expect(page.locator("#nodes")).to_be_in_viewport()
     assert page.evaluate(HIGHLIGHTED) == ""
 
 
