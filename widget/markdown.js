@@ -105,6 +105,7 @@ export function renderMarkdown(markdown) {
   return nodes;
 }
 
+const FENCES = /^[ \t]*(?:`{3,}|~{3,}).*$/gm;
 const LINE_MARKS = /^[ \t]*(?:(?:[-*+>]|\d+[.)]|#{1,6})[ \t]+)+/gm;
 
 /**
@@ -114,6 +115,6 @@ const LINE_MARKS = /^[ \t]*(?:(?:[-*+>]|\d+[.)]|#{1,6})[ \t]+)+/gm;
  * @returns {DocumentFragment}
  */
 export function quoteFragment(markdown) {
-  const lines = markdown.replace(LINE_MARKS, "");
+  const lines = markdown.replace(FENCES, "").replace(LINE_MARKS, "").trim();
   return sanitized(toHtml(lines, "parseInline"), INLINE_TAGS);
 }

@@ -159,10 +159,12 @@ export class MessageView {
 
   /** @returns {HTMLElement[]} the places in the book to look at */
   #places() {
-    const { grounding, sources, nearest } = this.message;
+    const { text, grounding, sources, nearest } = this.message;
     const { words } = this.chat;
     const parts = [];
-    if (grounding === "silent" && !this.#groundingMark()) parts.push(this.#note("silent", "grounding"));
+    // A server whose model wrote nothing but its mark says the same.
+    const isSilent = grounding === "silent" && !this.#groundingMark() && text !== words.silent;
+    if (isSilent) parts.push(this.#note("silent", "grounding"));
     if (nearest?.length) parts.push(sourceList(nearest, words.nearest));
     if (sources?.length) parts.push(sourceList(sources, words.sources));
     return parts;

@@ -93,6 +93,10 @@ test("a quote's Markdown is shown without blocks, links, images and scripts", ()
   );
 });
 
+test("code in a quote is shown without its fences", () => {
+  assert.equal(quoteFragment("```python\nspin()\n```").textContent, "spin()");
+});
+
 test("the list names page and section, and the page alone where it is the section", () => {
   const list = sourceList([NODES, TOPICS], "Sources");
 
