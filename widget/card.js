@@ -27,7 +27,6 @@ export class Card {
     const source = sourceOf(link);
     if (!source?.number) return;
     this.hide();
-    this.link = link;
     const { title, section, text } = source;
     const path = section && section !== title ? el("p", { className: "path", dir: "auto" }, section) : null;
     const quote = text ? el("blockquote", { dir: "auto" }, quoteFragment(text)) : null;
@@ -35,14 +34,13 @@ export class Card {
     this.element.replaceChildren(el("p", { className: "title", dir: "auto" }, title));
     this.element.append(...[path, quote, show].filter((part) => part !== null));
     this.element.showPopover();
-    link.setAttribute("aria-describedby", this.element.id);
+    this.#describe(link);
     this.place();
   }
 
   hide() {
     if (this.element.matches(":focus-within")) this.link?.focus({ preventScroll: true });
-    this.link?.removeAttribute("aria-describedby");
-    this.link = null;
+    this.#describe(null);
     if (this.element.matches(":popover-open")) this.element.hidePopover();
   }
 
@@ -60,12 +58,21 @@ export class Card {
   }
 
   /**
-   * Go on beside another link, when the message was drawn again.
+   * Go on beside another link to the same place, when the message was drawn again.
    *
    * @param {HTMLAnchorElement | undefined} link
    */
   move(link) {
-    if (link) this.show(link);
-    else this.hide();
+    if (!link) return this.hide();
+    if (!this.link || sourceOf(link) !== sourceOf(this.link)) return this.show(link);
+    this.#describe(link);
+    this.place();
+  }
+
+  /** @param {HTMLAnchorElement | null} link */
+  #describe(link) {
+    this.link?.removeAttribute("aria-describedby");
+    link?.setAttribute("aria-describedby", this.element.id);
+    this.link = link;
   }
 }

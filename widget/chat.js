@@ -31,7 +31,11 @@ export class Chat {
   /** @type {Set<Message>} changed since they were last drawn */
   #dirty = new Set();
   #passage = "";
-  /** @type {{question: Message, draft: string} | null} the question that is edited, and what was in its place */
+  /**
+   * The question that is edited, and what was in its place.
+   *
+   * @type {{question: Message, draft: string, passage: string} | null}
+   */
   #edit = null;
   #isLoaded = false;
   /** @type {HTMLElement | null} until the end of the task in which it loses the focus */
@@ -396,8 +400,9 @@ export class Chat {
    */
   edit(question) {
     if (this.conversation.isAnswering) return;
-    this.#edit = { question, draft: this.#edit?.draft ?? this.input.value };
-    this.layout.composer.editing.hidden = false;
+    const { draft, passage } = this.#edit ?? { draft: this.input.value, passage: this.#passage };
+    this.#edit = { question, draft, passage };
+    this.#showEditing(true);
     this.#setInput(question.text);
     this.#setPassage(question.passage ?? "");
     this.focusInput();
@@ -405,11 +410,20 @@ export class Chat {
 
   #endEdit() {
     if (!this.#edit) return;
-    this.#setInput(this.#edit.draft);
+    const { draft, passage } = this.#edit;
     this.#edit = null;
-    this.layout.composer.editing.hidden = true;
-    this.#setPassage("");
+    this.#showEditing(false);
+    this.#setInput(draft);
+    this.#setPassage(passage);
     this.focusInput();
+  }
+
+  /** @param {boolean} isShown */
+  #showEditing(isShown) {
+    const { editing } = this.layout.composer;
+    editing.hidden = !isShown;
+    if (isShown) this.input.setAttribute("aria-describedby", editing.id);
+    else this.input.removeAttribute("aria-describedby");
   }
 
   /**

@@ -87,7 +87,7 @@ export class Citations {
   #onClick(event) {
     const link = linkAt(event.target);
     const source = link && sourceOf(link);
-    if (!source || event.defaultPrevented) return;
+    if (!source || !link.href || event.defaultPrevented) return;
     const isFirstTap = this.#isTouch && link.className === "number" && this.card.link !== link;
     if (isFirstTap) {
       event.preventDefault();

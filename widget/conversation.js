@@ -233,7 +233,9 @@ export class Conversation extends EventTarget {
    */
   async #storedId(question) {
     if (question.id) return question.id;
-    const reply = this.#replyTo(question);
+    const index = this.messages.indexOf(question);
+    if (index < 0) return null;
+    const reply = this.messages[index + 1];
     /** @type {string | null} */
     let oldest = null;
     for (;;) {
@@ -244,16 +246,6 @@ export class Conversation extends EventTarget {
       if (stored || !history.has_more) return stored?.reply_to ?? reply.outgoing?.question.replaces ?? null;
       oldest = history.messages[0].id;
     }
-  }
-
-  /** @param {Message} question */
-  #replyTo(question) {
-    return this.messages[this.messages.indexOf(question) + 1];
-  }
-
-  /** @param {Message} reply */
-  #questionOf(reply) {
-    return this.messages[this.messages.indexOf(reply) - 1];
   }
 
   /** @param {Message} reply that failed */
@@ -269,12 +261,13 @@ export class Conversation extends EventTarget {
    * @param {Message} reply
    */
   askAgain(reply) {
-    const question = this.#questionOf(reply);
+    const question = this.messages[this.messages.indexOf(reply) - 1];
     return this.replace(question, question.text, question.passage ?? "", question.pageUrl ?? null);
   }
 
   /** Show again what a question was to replace that the server did not accept. */
   async restore() {
+    if (this.isAnswering) return;
     this.store.set("asked", null);
     await this.#load();
   }

@@ -96,7 +96,8 @@ function createConfirmation(words) {
  */
 function createComposer(words, maxLength) {
   const cancelEdit = iconButton("close", words.cancel, null);
-  const editing = el("div", { className: "editing", hidden: true }, el("p", {}, words.editing), cancelEdit);
+  const properties = { className: "editing", id: "editing", hidden: true };
+  const editing = el("div", properties, el("p", {}, words.editing), cancelEdit);
   const chip = el("div", { className: "chip", hidden: true });
   const label = { placeholder: words.placeholder, "aria-label": words.placeholder };
   const input = el("textarea", { rows: 1, dir: "auto", maxLength, ...label });
