@@ -105,3 +105,24 @@ def test_excerpts_in_place_of_an_answer_are_marked(open_page, model):
     expect(page.get_by_text("Excerpts from the book, not an answer.")).to_be_visible()
     expect(replies(page).locator("a.number")).not_to_have_count(0)
     expect(page.get_by_role("group", name="Sources")).to_be_visible()
+
+
+def test_numbers_and_their_cards_are_there_while_the_answer_grows(open_page, model):
+    def deciding(body):
+        mark = f"[{mark_of(body, 'Names')}]. "
+        return Reply(
+            chunks=("Each node carries a unique name ", mark, "More. ", "End."), hold_after=3
+        )
+
+    model.decides(deciding)
+    page = open_page()
+    say(page, "How must a node be named?")
+    number = replies(page).locator("a.number")
+
+    expect(replies(page)).to_contain_text("unique name[1]. More.")
+    number.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("Nodes")
+    expect(page.get_by_role("tooltip").locator("blockquote")).to_have_count(0)
+    model.release()
+
+    expect(page.get_by_role("tooltip").locator("blockquote")).to_contain_text("carries a name")
