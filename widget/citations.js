@@ -106,6 +106,7 @@ export class Citations {
    */
   #land(source, event) {
     const { panel } = this.chat.layout;
+    clearTimeout(this.#timer);
     this.card.hide();
     const range = findOnPage(source);
     if (!range) return this.chat.closeIf(coversWindow(panel));

@@ -74,7 +74,6 @@ sup {
   max-block-size: min(20em, 100dvh - 1em);
   margin: 0;
   padding: 0.7em 0.9em;
-  overflow: auto;
   overflow-wrap: anywhere;
   font-size: 0.9em;
   line-height: 1.45;
@@ -84,6 +83,10 @@ sup {
   border-radius: 0.6em;
   box-shadow: 0 4px 24px rgb(0 0 0 / 0.3);
 }
+.card:popover-open {
+  display: flex;
+  flex-direction: column;
+}
 .card .title {
   font-weight: 600;
 }
@@ -92,6 +95,7 @@ sup {
 }
 .card blockquote {
   margin-block: 0.5em;
+  overflow: auto;
   color: inherit;
   white-space: pre-line;
 }
@@ -99,7 +103,6 @@ sup {
   font: 0.9em ui-monospace, monospace;
 }
 .card .show {
-  display: inline-block;
   padding-block: 0.2em;
 }
 @media (prefers-reduced-motion: no-preference) {
