@@ -20,6 +20,7 @@ export class Citations {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #isTouch = false;
+  #isHoverCard = false; // only such a card goes when the mouse does
 
   /** @param {Chat} chat */
   constructor(chat) {
@@ -32,10 +33,10 @@ export class Citations {
   #listen() {
     const { panel, log } = this.chat.layout;
     listen(panel, "pointerover", (event) => this.#onHover(event));
-    listen(panel, "pointerleave", () => this.#later(HIDE_AFTER_MS, () => this.#hideUnlessFocused()));
+    listen(panel, "pointerleave", ({ pointerType }) => this.#onHover({ target: null, pointerType }));
     listen(panel, "focusin", ({ target }) => {
       const link = linkAt(target);
-      if (link?.matches(":focus-visible")) this.card.show(link);
+      if (link?.matches(":focus-visible")) this.#show(link);
     });
     listen(panel, "focusout", ({ relatedTarget }) => {
       if (!this.#isInCard(relatedTarget)) this.card.hide();
@@ -57,17 +58,21 @@ export class Citations {
   }
 
   // The card ------------------------------------------------------------------------------------
-  /** @param {PointerEvent} event */
+  /** @param {Pick<PointerEvent, "target" | "pointerType">} event a finger that is lifted leaves, too */
   #onHover({ target, pointerType }) {
     if (pointerType === "touch") return;
     const link = linkAt(target);
-    if (this.#isInCard(target) || link === this.card.link) clearTimeout(this.#timer);
-    else if (link && sourceOf(link)?.number) this.#later(SHOW_AFTER_MS, () => this.card.show(link));
-    else this.#later(HIDE_AFTER_MS, () => this.#hideUnlessFocused());
+    if (this.#isInCard(target) || (link && link === this.card.link)) clearTimeout(this.#timer);
+    else if (link && sourceOf(link)?.number) this.#later(SHOW_AFTER_MS, () => this.#show(link, true));
+    else if (this.#isHoverCard) this.#later(HIDE_AFTER_MS, () => this.card.hide());
+    else clearTimeout(this.#timer);
   }
 
-  #hideUnlessFocused() {
-    if (!this.card.link?.matches(":focus-visible")) this.card.hide();
+  /** @param {HTMLAnchorElement} link */
+  #show(link, isHoverCard = false) {
+    clearTimeout(this.#timer);
+    this.#isHoverCard = isHoverCard;
+    this.card.show(link);
   }
 
   /** @param {PointerEvent} event */
@@ -91,7 +96,7 @@ export class Citations {
     const isFirstTap = this.#isTouch && link.className === "number" && this.card.link !== link;
     if (isFirstTap) {
       event.preventDefault();
-      return this.card.show(link);
+      return this.#show(link);
     }
     const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     if (isPlain && isThisPage(source.url)) this.#land(source, event);

@@ -108,9 +108,10 @@ def test_a_finger_shows_the_card_and_from_there_the_book(cited):
 
     numbers(page).first.tap()
     expect(card(page)).to_be_visible()
+    page.wait_for_timeout(400)  # longer than it takes to disappear
     box = card(page).bounding_box()
     assert 0 <= box["x"] <= 390 - box["width"]
-    replies(page).locator("pre").tap()
+    page.get_by_role("heading", name="Ask the book").tap()
     expect(card(page)).to_be_hidden()
     numbers(page).first.tap()
     card(page).get_by_role("link", name="Show in the book").tap()
