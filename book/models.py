@@ -28,6 +28,11 @@ class EditionQuerySet(models.QuerySet["Edition"]):
         """The one edition that readers get; empty where no book is indexed."""
         return self.filter(is_current=True)
 
+    def lacks_embeddings(self) -> bool | None:
+        """Whether the book is searched by its words alone; None where none is indexed."""
+        model = self.current().values_list("embedding_model", flat=True).first()
+        return None if model is None else not model
+
     def drafts(self) -> Self:
         """What a run has begun and not finished."""
         return self.filter(published_at__isnull=True)

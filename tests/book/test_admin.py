@@ -73,6 +73,16 @@ def test_a_reviewer_sees_the_book_and_what_questions_find(index):
     assert "Edition 1" in rita.get(reverse("admin:book_edition_changelist")).content.decode()
 
 
+def test_insights_say_when_a_book_is_searched_by_its_words_alone(index, staff, settings):
+    sentence = "The book was indexed without embeddings"
+    assert sentence not in staff.get(reverse("insights")).content.decode()
+    settings.EMBEDDING_MODEL = "none"
+
+    index()
+
+    assert sentence in staff.get(reverse("insights")).content.decode()
+
+
 def test_reviewers_of_an_older_release_may_see_the_book_too():
     group = Group.objects.get(name="Conversation reviewers")
     theirs = group.permissions.filter(content_type__app_label="book")
