@@ -1,6 +1,7 @@
 """What staff see of the book: its editions, and its sections with the questions they answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -33,6 +34,16 @@ MAX_FOUND = 20
 class NeverDeleted(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def column(field: str, label: str) -> Callable[[Any, Edition], int]:
+    """A column with a shorter name than its field's."""
+
+    @admin.display(description=label)
+    def show(self: Any, edition: Edition) -> int:
+        return int(getattr(edition, field))
+
+    return show
 
 
 class Indexing(NeverDeleted):
@@ -91,8 +102,8 @@ class Indexing(NeverDeleted):
 @admin.register(Edition)
 class EditionAdmin(Indexing):
     list_display = (
-        "__str__", "is_current", "published_at", "source", "page_count", "section_count",
-        "question_count", "added_count", "removed_count", "cost",
+        "__str__", "state", "published_at", "source", "pages", "sections", "questions", "new",
+        "gone", "cost",
     )  # fmt: skip
     sortable_by = ()
     fields = readonly_fields = (
@@ -101,6 +112,16 @@ class EditionAdmin(Indexing):
         "embedding_model", "dimension", "configurations", "prompt_tokens", "completion_tokens",
         "embedding_tokens", "cost",
     )  # fmt: skip
+
+    pages, sections = column("page_count", "pages"), column("section_count", "sections")
+    questions = column("question_count", "questions")
+    new, gone = column("added_count", "new or changed"), column("removed_count", "gone or changed")
+
+    @admin.display(description="state")
+    def state(self, edition: Edition) -> str:
+        if edition.is_current:
+            return format_html("<strong>{}</strong>", "current")
+        return "former" if edition.number else "not finished"
 
     @admin.display(description="cost of its questions", empty_value="-")
     def cost(self, edition: Edition) -> str | None:
