@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review bench-search bench-book attack screenshots docusaurus generators scaled api-clients openapi lint format lock bench-index
+.PHONY: help run test faults bench bench-review bench-search bench-book bench-index attack screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -57,6 +57,7 @@ bench-search: .venv/.installed ## Measure the search of the book at 500 and 100,
 
 bench-book: .venv/.installed ## Measure what a book costs a turn, minutes long (ARGS=--quick for a look)
 	$(BIN)/python -m benchmarks.book_turns $(ARGS)
+
 bench-index: .venv/.installed ## Index a site of 1,000 pages, kill runs in between, minutes long (ARGS=--scripted: without a model)
 	$(BIN)/python -m benchmarks.indexing $(ARGS)
 
