@@ -26,7 +26,6 @@ WITH former AS (UPDATE book_edition SET is_current = false WHERE is_current RETU
 UPDATE book_edition SET is_current = true, published_at = now(),
     number = (SELECT coalesce(max(number), 0) + 1 FROM book_edition)
 WHERE id = %s AND (SELECT count(*) FROM former) >= 0
-RETURNING number
 """
 NOT_SEARCHED = """
 SELECT chunk.id FROM book_chunk AS chunk, book_edition AS edition
@@ -76,6 +75,9 @@ class Changes:
 
     added: int
     removed: int
+
+    def __str__(self) -> str:
+        return f"{self.added} sections are new or changed, {self.removed} are gone or were changed."
 
 
 # The draft ----------------------------------------------------------------------------------
@@ -241,13 +243,12 @@ def is_as_current(draft: Edition) -> bool:
 
 
 # Publishing ---------------------------------------------------------------------------------
-def publish(draft: Edition) -> int:
-    """Make the draft the current edition; returns its number."""
+def publish(draft: Edition) -> None:
+    """Make the draft the current edition."""
     with connection.cursor() as cursor:
         cursor.execute(COUNT, {"edition": draft.pk, "model": draft.embedding_model})
         cursor.execute(PUBLISH, [draft.pk])
-        (number,) = cursor.fetchone()
-    return int(number)
+    draft.refresh_from_db()
 
 
 def tidy() -> None:

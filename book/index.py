@@ -5,41 +5,26 @@ killed, costs what it was just doing, and the current edition stays. Runs wait f
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from book import editions, embedding, questions, vectors
+from book import editions, embedding, questions, runs, vectors
 from book.editions import Changes
 from book.locks import locked
 from book.models import Edition
 from book.questions import Task
 from book.read.pages import SourceError
 from book.read.source import read_book
+from book.runs import LOCK, Observer
 from llm import completions
 from llm.embeddings import EmbeddingModel, embedding_model
 from llm.prices import cost
 from llm.providers import is_demonstration, providers
 from llm.spending import Spending
-
-LOCK = 0x626F6F6B  # "book" in ASCII
-
-
-class Observer(Protocol):
-    """Who watches a run."""
-
-    def note(self, sentence: str) -> None: ...
-
-    def warn(self, sentence: str) -> None: ...
-
-    def progress(
-        self, what: str, total: int | None
-    ) -> AbstractContextManager[Callable[[int], object]]:
-        """Gives a function that is called with how many more are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +33,28 @@ class Result:
 
     edition: int | None
     changes: Changes
+    sentence: str
 
 
-class NothingFound(Exception):
-    """The source has no page with text."""
-
-
-def run(source: str, observer: Observer, *, with_questions: bool = True) -> Result:
+def run(
+    source: str, observer: Observer, *, with_questions: bool = True, announced: int | None = None
+) -> Result:
     """Index the book, and make the result the current edition if it differs from that.
 
-    Raises SourceError, NothingFound, llm.errors.ModelError, questions.TooManyFailures or
-    locks.Unreachable; then the current edition stays.
+    `announced` is the key of the run's row, where there is one already. Raises what `runs.sentence`
+    has a sentence for; then the current edition stays.
     """
-    with _alone(observer), asyncio.Runner() as runner:
+    with (
+        _alone(observer),
+        runs.recorded(source, observer, announced) as record,
+        asyncio.Runner() as runner,
+    ):
         try:
-            return _run(source, observer, with_questions, runner)
+            result = _run(source, record, with_questions, runner)
         finally:
             runner.run(completions.close_clients())
+        record.end(result.sentence)
+        return result
 
 
 @contextmanager
@@ -83,21 +73,25 @@ def _run(source: str, observer: Observer, with_questions: bool, runner: asyncio.
     changes = editions.changes(draft)
     if editions.is_as_current(draft):
         editions.discard(draft)
-        return Result(None, changes)
+        return Result(None, changes, "Nothing has changed.")
     draft.added_count, draft.removed_count = changes.added, changes.removed
     draft.save()
     if model and draft.dimension:
         vectors.ensure_indexes(model.name, draft.dimension)
-    number = editions.publish(draft)
+    editions.publish(draft)
     editions.tidy()
     _analyze()
-    return Result(number, changes)
+    sentence = (
+        f"Edition {draft.number} is current: {draft.page_count} pages, {draft.section_count} "
+        f"sections, {draft.question_count} questions. {changes}"
+    )
+    return Result(draft.number, changes, sentence)
 
 
 def dry_run(source: str, observer: Observer, *, with_questions: bool = True) -> Changes:
     """Read the book and say what would change; nothing is stored, and no model is asked.
 
-    Raises SourceError, NothingFound or locks.Unreachable.
+    Raises SourceError or locks.Unreachable.
     """
     with _alone(observer), transaction.atomic():
         draft = editions.open_draft(source)
@@ -127,7 +121,7 @@ def read(draft: Edition, observer: Observer) -> None:
     draft.fingerprint = editions.fingerprint(draft)
     draft.save()
     if not pages:
-        raise NothingFound(f"{draft.source} has no page with text.")
+        raise SourceError(f"{draft.source} has no page with text.")
 
 
 # Questions ----------------------------------------------------------------------------------
@@ -205,4 +199,4 @@ def _analyze() -> None:
         )
 
 
-__all__ = ["NothingFound", "Observer", "Result", "SourceError", "dry_run", "run"]
+__all__ = ["Observer", "Result", "SourceError", "dry_run", "run"]
