@@ -39,6 +39,7 @@ KEPT_OF_TOO_LONG = 0.75
 CALLS_AT_ONCE = 4
 # The embedded model computes one text after the other. A reader's question waits for one batch.
 EMBEDDED_BATCH_TEXTS = 2
+EMBEDDED_LANGUAGES = ("en",)
 # Whoever embeds a book may wait until the next minute's requests are allowed, and the one after.
 RATE_LIMITED_TRIES = 8
 
@@ -58,6 +59,11 @@ class EmbeddingModel:
     def name(self) -> str:
         """`service/model`: vectors under one name can be compared, those under two cannot."""
         return f"{self.provider.name}/{self.provider.model}"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that it knows, as tags; empty where it is taken to know any."""
+        return EMBEDDED_LANGUAGES if self.provider.name == EMBEDDED else ()
 
 
 def embedding_model() -> EmbeddingModel | None:
