@@ -164,6 +164,13 @@ def _todo(draft: Edition, observer: Observer) -> list[Task]:
         return []
     if todo:
         observer.note(_cost_sentence(todo))
+        most = max(map(questions.tokens_of_answer, todo))
+        if most > settings.LLM_MAX_OUTPUT_TOKENS:
+            observer.warn(
+                f"An answer with all questions has about {most:,} tokens, more than "
+                f"LLM_MAX_OUTPUT_TOKENS ({settings.LLM_MAX_OUTPUT_TOKENS:,}) lets the model write: "
+                "raise it, or questions will be missing."
+            )
     return todo
 
 
