@@ -21,7 +21,7 @@ WORDS_WEIGHT, TEXTS_WEIGHT, QUESTIONS_WEIGHT = 1.0, 1.0, 1.0
 BEST_SCORE = (WORDS_WEIGHT + TEXTS_WEIGHT + QUESTIONS_WEIGHT) / (RRF_K + 1)
 # For the reader's page, and for each section that the last answers cited: about a rank in one
 # ranking, so that it decides between equals.
-NEARNESS_BONUS = 0.015
+NEARNESS_BONUS = 0.01
 NEAR_RANKS = 10  # from how far below the last place it may lift one
 # A question of so few words may refer to the one before it.
 FOLLOW_UP_WORDS = 5
@@ -41,6 +41,7 @@ HNSW_EF_SEARCH = 200
 LEAST_TRUST = 0.1
 # How far the best section stands out is measured against the one at this place.
 USUAL_PLACE = 10
+SIMILAR = 0.3  # a cosine: less is hardly similar
 
 NEAREST = """
     SELECT nearest.section_id, max(similarity) AS score,
@@ -63,10 +64,14 @@ NO_RANKING = """
     SELECT NULL::bigint AS section_id, NULL::float8 AS score, NULL::bigint AS place WHERE false
 """
 NO_VECTOR = "SELECT NULL"
-# By how much the best section is better than the one at the usual place, from 0 to 1. Without one
-# there it is better than nothing where words are searched; of embeddings the last one counts.
-OUTSTANDING = f"1 - min(score) FILTER (WHERE place <= {USUAL_PLACE}) / nullif(max(score), 0)"
+# By how much the best section is better than the one at the usual place, from 0 to 1.
+OUTSTANDING = f"""
+    1 - greatest(0, min(score) FILTER (WHERE place <= {USUAL_PLACE})) / nullif(max(score), 0)
+"""
+# Where only a few sections have any of the words, nothing is at that place. Where nothing is similar
+# that which is least unlike stands out from the rest, which says little.
 OUTSTANDING_BY_WORDS = f"CASE WHEN count(*) < {USUAL_PLACE} THEN 1 ELSE {OUTSTANDING} END"
+OUTSTANDING_BY_VECTORS = f"({OUTSTANDING}) * greatest(0, least(1, max(score) / {SIMILAR}))"
 # The setting is made before the index is read, which needs the vector.
 ASKED_VECTOR = """
     SELECT %(vector)s::halfvec({dimension}) AS vector,
@@ -190,8 +195,8 @@ fused AS (
 outstanding AS (
     SELECT
         (SELECT {outstanding_by_words} FROM by_words) AS by_words,
-        (SELECT {outstanding} FROM by_texts) AS by_texts,
-        (SELECT {outstanding} FROM by_questions) AS by_questions
+        (SELECT {outstanding_by_vectors} FROM by_texts) AS by_texts,
+        (SELECT {outstanding_by_vectors} FROM by_questions) AS by_questions
 ),
 best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks}),
 hits AS (
@@ -367,8 +372,8 @@ def _sql(embedding_model: str, dimension: int) -> str:
         k=RRF_K,
         near_ranks=NEAR_RANKS,
         least_trust=LEAST_TRUST,
-        outstanding=OUTSTANDING,
         outstanding_by_words=OUTSTANDING_BY_WORDS,
+        outstanding_by_vectors=OUTSTANDING_BY_VECTORS,
         asked_vector=vector,
         by_texts=texts,
         by_questions=questions,
