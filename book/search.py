@@ -68,8 +68,8 @@ NO_VECTOR = "SELECT NULL"
 OUTSTANDING = f"""
     1 - greatest(0, min(score) FILTER (WHERE place <= {USUAL_PLACE})) / nullif(max(score), 0)
 """
-# Where only a few sections have any of the words, nothing is at that place. Where nothing is similar
-# that which is least unlike stands out from the rest, which says little.
+# Where only a few sections have any of the words, nothing is at that place. Where nothing is
+# similar, that the best section stands out says little.
 OUTSTANDING_BY_WORDS = f"CASE WHEN count(*) < {USUAL_PLACE} THEN 1 ELSE {OUTSTANDING} END"
 OUTSTANDING_BY_VECTORS = f"({OUTSTANDING}) * greatest(0, least(1, max(score) / {SIMILAR}))"
 # The setting is made before the index is read, which needs the vector.
@@ -112,7 +112,8 @@ known_shares AS MATERIALIZED (
 trust AS MATERIALIZED (
     SELECT max(share) AS known_share, greatest({least_trust}, coalesce(coalesce(
         max(share) FILTER (
-            WHERE %(configurations)s::text[] IS NULL OR configuration = ANY(%(configurations)s)
+            WHERE %(configurations)s::text[] IS NULL
+                OR configuration = ANY(%(configurations)s::text[])
         ), 0) / nullif(max(share), 0), 1)) AS in_embeddings
     FROM known_shares
 ),
