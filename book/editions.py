@@ -252,8 +252,14 @@ def is_as_current(draft: Edition) -> bool:
 def publish(draft: Edition) -> int:
     """Make the draft the current edition; returns its number."""
     with connection.cursor() as cursor:
-        of_draft = {"edition": draft.pk, "model": draft.embedding_model}
-        cursor.execute(COUNT, of_draft | {"version": chunks.VERSION})
+        cursor.execute(
+            COUNT,
+            {
+                "edition": draft.pk,
+                "model": draft.embedding_model,
+                "version": chunks.VERSION,
+            },
+        )
         cursor.execute(PUBLISH, [draft.pk])
         (number,) = cursor.fetchone()
     return int(number)

@@ -22,7 +22,14 @@ from llm.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from llm.providers import EMBEDDED, Provider, embedding_provider
+from llm.providers import (
+    EMBEDDED,
+    Provider,
+    are_embeddings_embedded,
+    configured_embeddings,
+    embedded_embedding_model,
+    embedding_provider,
+)
 from llm.retries import TRIES, pause_before_retry
 from llm.spending import Spending, estimated_tokens, read_usage
 
@@ -73,6 +80,14 @@ def embedding_model() -> EmbeddingModel | None:
     """
     provider = embedding_provider()
     return EmbeddingModel(provider) if provider else None
+
+
+def embedding_model_name() -> str:
+    """The name of the model that the settings name, or ""; nothing is started to find out."""
+    if are_embeddings_embedded():
+        return f"{EMBEDDED}/{embedded_embedding_model()}"
+    provider = configured_embeddings()
+    return EmbeddingModel(provider).name if provider else ""
 
 
 async def embed(
