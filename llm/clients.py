@@ -35,13 +35,13 @@ async def post(provider: Provider, path: str, body: dict[str, Any]) -> httpx2.Re
         # `client.post` and not `chat.completions.create`, which walks over every message of the
         # prompt and costs four times as much; a test holds the body to the same. Its stream is
         # read by `llm.answers`, since the SDK's own gives up an answer for one odd frame.
-        return await client.sdk.post(
+        return await client.sdk.post(  # type: ignore[no-any-return]
             client.address(path),
             body=body,
             cast_to=httpx2.Response,
             stream=True,
             stream_cls=openai.AsyncStream[object],
-        )  # type: ignore[no-any-return]
+        )
     except openai.APIStatusError as error:
         raise refusals.of_response(error.response, provider) from error
     except openai.APIConnectionError as error:
