@@ -21,7 +21,7 @@ from book.read.pages import SourceError
 from book.read.source import read_book
 from book.runs import LOCK, Observer
 from llm import completions
-from llm.embeddings import EmbeddingModel, embedding_model
+from llm.embeddings import embedding_model, embedding_model_name
 from llm.prices import cost
 from llm.providers import is_demonstration, providers
 from llm.spending import Spending
@@ -64,20 +64,20 @@ def _alone(observer: Observer) -> Iterator[None]:
 
 
 def _run(source: str, observer: Observer, with_questions: bool, runner: asyncio.Runner) -> Result:
-    draft, model = editions.open_draft(source), embedding_model()
+    draft = editions.open_draft(source)
     read(draft, observer)
     spending = Spending()
     if with_questions:
         write_questions(draft, observer, runner, spending)
-    make_chunks(draft, model, observer, runner)
+    make_chunks(draft, observer, runner)
     changes = editions.changes(draft)
     if editions.is_as_current(draft):
         editions.discard(draft)
         return Result(None, changes, "Nothing has changed.")
     draft.added_count, draft.removed_count = changes.added, changes.removed
     draft.save()
-    if model and draft.dimension:
-        vectors.ensure_indexes(model.name, draft.dimension)
+    if draft.dimension:
+        vectors.ensure_indexes(draft.embedding_model, draft.dimension)
     editions.publish(draft)
     editions.tidy()
     _analyze()
@@ -158,6 +158,13 @@ def _todo(draft: Edition, observer: Observer) -> list[Task]:
         return []
     if todo:
         observer.note(_cost_sentence(todo))
+        most = max(map(questions.tokens_of_answer, todo))
+        if most > settings.LLM_MAX_OUTPUT_TOKENS:
+            observer.warn(
+                f"An answer with all questions has about {most:,} tokens, more than "
+                f"LLM_MAX_OUTPUT_TOKENS ({settings.LLM_MAX_OUTPUT_TOKENS:,}) lets the model write: "
+                "raise it, or questions will be missing."
+            )
     return todo
 
 
@@ -172,17 +179,16 @@ def _cost_sentence(todo: list[Task]) -> str:
 
 
 # Chunks -------------------------------------------------------------------------------------
-def make_chunks(
-    draft: Edition, model: EmbeddingModel | None, observer: Observer, runner: asyncio.Runner
-) -> None:
+def make_chunks(draft: Edition, observer: Observer, runner: asyncio.Runner) -> None:
     """Embed and store the chunks that are missing."""
-    draft.embedding_model = model.name if model else ""
+    draft.embedding_model = embedding_model_name()
     draft.save(update_fields=["embedding_model"])
-    if model is None:
+    if not draft.embedding_model:
         observer.warn("No embedding model is configured: the book is searched by its words alone.")
     missing = embedding.missing(draft)
     total, spending = sum(map(len, missing)), Spending()
     if total:
+        model = embedding_model()  # which may have to start it
         with observer.progress("chunks", total) as done:
             embedding.store(draft, missing, model, runner=runner, spending=spending, on_stored=done)
     draft.embedding_tokens += spending.tokens

@@ -63,6 +63,9 @@ class Edition(models.Model):
         default=list,
         help_text="The text search configurations of its languages.",
     )
+    configuration_chunks = ArrayField(
+        models.PositiveIntegerField(), default=list, help_text="How many chunks each of them has."
+    )
     page_count = models.PositiveIntegerField(default=0)
     section_count = models.PositiveIntegerField(default=0)
     chunk_count = models.PositiveIntegerField(default=0)
@@ -275,6 +278,9 @@ class Chunk(models.Model):
         Section, on_delete=models.DB_CASCADE, related_name="chunks", db_index=False
     )
     kind = models.CharField(max_length=8, choices=Kind)
+    version = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Of the way in which its section was cut."
+    )
     text = models.TextField(help_text="As it is embedded: a part with its headings in front.")
     digest = models.UUIDField(help_text="Of the text: the same one is embedded once.")
     configuration = models.CharField(max_length=63, help_text="How its words are found.")
@@ -287,7 +293,8 @@ class Chunk(models.Model):
         db_table = "book_chunk"
         constraints = [
             models.UniqueConstraint(
-                name="book_chunk_once", fields=["section", "embedding_model", "kind", "digest"]
+                name="book_chunk_once",
+                fields=["section", "embedding_model", "kind", "version", "digest"],
             )
         ]
         indexes = [models.Index(fields=["digest"], name="book_chunk_digest")]
