@@ -53,6 +53,7 @@ class _Term(NamedTuple):
     end: int
 
 
+@lru_cache(512)
 def with_fragment(url: str, quote: str, section: str) -> str:
     """`url` (with the section's anchor, or none) so that it leads to a quote in the section.
 

@@ -60,13 +60,14 @@ class _Candidate(NamedTuple):
     acronyms: Set[int]
 
 
-def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
+@lru_cache(512)
+def best_quote(sentence: str, section: str, heading_path: tuple[str, ...] = ()) -> Quote | None:
     """The passage that supports the sentence best; None where none does well enough to be shown.
 
-    Give a section as `prepared(text, heading_path)` where its headings are known: a sentence often
-    has names that only they have.
+    Give a section's headings where they are known: a sentence often has names that only they have.
+    It is looked for as an answer grows, and again at its end: hence the cache.
     """
-    ready = prepared(section) if isinstance(section, str) else section
+    ready = prepared(section, heading_path)
     words = _named(_words(sentence), ready)
     if not words:
         return None
@@ -74,6 +75,10 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
         return _best_in_other_language(words, ready)
     asked = _asked(words, ready)
     total = sum(each.weight for each in asked)
+    if not ready.has_acronyms:  # which stand for words that are not there
+        most = sum(each.weight for each in asked if each.may_agree)
+        if most < SHOWN * total:
+            return None
     candidates = [_candidate(asked, total, passage, ready) for passage in ready.passages]
     candidates.sort(key=_by_agreement, reverse=True)
     differing: list[tuple[float, Conflict]] = []
@@ -95,9 +100,9 @@ def _by_agreement(candidate: _Candidate) -> float:
     return candidate.agreement
 
 
-def is_supported(sentence: str, sections: Iterable[str | PreparedSection]) -> bool:
-    """Whether one of the sections has a passage that supports the sentence."""
-    return any(best_quote(sentence, section) for section in sections)
+def is_supported(sentence: str, sections: Iterable[tuple[str, tuple[str, ...]]]) -> bool:
+    """Whether one of the sections (text, headings) has a passage that supports the sentence."""
+    return any(best_quote(sentence, *section) for section in sections)
 
 
 @lru_cache(256)

@@ -57,6 +57,7 @@ class PreparedSection(NamedTuple):
     labels: dict[int, frozenset[str]]
     lengths: frozenset[int]
     short_words: frozenset[str]
+    has_acronyms: bool
 
 
 def groups_of(stem: str) -> frozenset[str]:
@@ -88,6 +89,7 @@ def prepared(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSectio
         labels=_labels(passages),
         lengths=frozenset(_lengths(passages)),
         short_words=short_words(section),
+        has_acronyms=any(each.acronyms for each in passages),
     )
 
 

@@ -4,6 +4,7 @@ Each rule gets the sentence's words, a passage and its section. What differs is 
 words that agree: a sentence with its number changed is as alike as one can be.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import pairwise
@@ -189,14 +190,15 @@ def _is_nearer_to_opposite(
 ) -> bool:
     """Where the passage has both, which of them is said of the words beside it."""
     word = words[at]
-    groups = frozenset().union(*map(groups_of, stems))
-    others = [
+    opposites_there = [
         each
         for each in _OPPOSITES.get(word.stem, ())
-        if each in passage.stems and each not in stems and groups.isdisjoint(groups_of(each))
+        if each in passage.stems and each not in stems
     ]
-    if not others:
+    if not opposites_there:  # as usual
         return False
+    groups = frozenset().union(*map(groups_of, stems))
+    others = [each for each in opposites_there if groups.isdisjoint(groups_of(each))]
     places: dict[str, list[int]] = {}
     for place, each in enumerate(passage.words):
         places.setdefault(each.stem, []).append(place)
@@ -222,11 +224,7 @@ def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
         return None
     if words[-1].clause == 0 and _are_apart(names, words, passage):
         return Conflict("swap", frozenset(names))
-    common = {
-        word.stem
-        for word in words
-        if _is_once(word.stem, words) and _is_once(word.stem, passage.words)
-    }
+    common = _once(words) & _once(passage.words)
     names &= common
     here, there = _owners(words, names, common), _owners(passage.words, names, common)
     both = here.keys() & there.keys()
@@ -235,8 +233,9 @@ def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
     return None
 
 
-def _is_once(name: str, words: Sequence[Word]) -> bool:
-    return sum(word.stem == name for word in words) == 1
+def _once(words: Sequence[Word]) -> set[str]:
+    """The stems of words that come once."""
+    return {stem for stem, number in Counter(word.stem for word in words).items() if number == 1}
 
 
 def _are_apart(names: Set[str], words: Sequence[Word], passage: PreparedPassage) -> bool:

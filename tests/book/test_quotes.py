@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.quotes import EXAMPLE, OF_THE_EXAMPLE, figures, judged
-from book.quotes.best import best_quote, contains, is_supported, prepared, quotations
+from book.quotes.best import best_quote, contains, is_supported, quotations
 
 SECTION = """A **node** is an executable process that performs computation. Keep callbacks short.
 
@@ -74,14 +74,14 @@ def test_word_by_word_is_sure():
 )
 def test_what_the_section_does_not_say_has_no_quote(sentence):
     assert best_quote(sentence, SECTION) is None
-    assert not is_supported(sentence, [SECTION])
+    assert not is_supported(sentence, [(SECTION, ())])
 
 
 def test_names_that_only_the_heading_has_are_known():
     sentence = "In Zenoh the watchdog stops the motors after half a second."
 
     assert best_quote(sentence, SECTION) is None
-    assert best_quote(sentence, prepared(SECTION, ("Zenoh", "Safety")))
+    assert best_quote(sentence, SECTION, ("Zenoh", "Safety"))
 
 
 @pytest.mark.parametrize(
