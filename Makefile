@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review bench-search bench-book attack screenshots docusaurus generators scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review bench-search bench-book bench-quotes bench-index attack screenshots docusaurus generators scaled api-clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -55,8 +55,14 @@ attack: .venv/.installed ## Attack a server with readers beside it, minutes long
 bench-search: .venv/.installed ## Measure the search of the book at 500 and 100,000 chunks, minutes long (ARGS="--chunks 500")
 	$(BIN)/python -m benchmarks.search $(ARGS)
 
+bench-quotes: .venv/.installed ## Measure quotes on pairs of sentence and section (ARGS="FOLDER": those of the real book)
+	$(BIN)/python -m benchmarks.quotes $(ARGS)
+
 bench-book: .venv/.installed ## Measure what a book costs a turn, minutes long (ARGS=--quick for a look)
 	$(BIN)/python -m benchmarks.book_turns $(ARGS)
+
+bench-index: .venv/.installed ## Index a site of 1,000 pages, kill runs in between, minutes long (ARGS=--scripted: without a model)
+	$(BIN)/python -m benchmarks.indexing $(ARGS)
 
 screenshots: .venv/.installed ## Take the pictures in docs/screenshots anew
 	$(BIN)/python -m pytest --timeout 1800 tests/screenshots.py
@@ -65,7 +71,7 @@ docusaurus: .venv/.installed ## Build the example book with npm, serve it on por
 	cd examples/docusaurus && npm ci --silent
 	$(BIN)/python -m pytest --timeout 1800 -m docusaurus tests/chat/test_docusaurus.py
 
-generators: .venv/.installed ## Build a book with Docusaurus (npm) and Jupyter Book and read it, minutes long
+generators: .venv/.installed $(NODE_MODULES) ## Build a book with Docusaurus (npm) and Jupyter Book and read it, minutes long
 	$(BIN)/python -m venv .venv/generators
 	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/generators/bin/python requirements/generators.txt
 	cd examples/docusaurus && npm ci --silent

@@ -4,22 +4,25 @@ Embeddings come from a service that answers at once, and each answer cites. Prin
 docs/performance.md.
 """
 
-from benchmarks.environment import CLUSTER, FOLDER, manage  # first: it sets Django up
+from benchmarks.environment import CHECKOUT, CLUSTER, FOLDER, manage  # first: it sets Django up
 
 # isort: split
 import argparse
+import random
+import re
 import shutil
 import sys
 from pathlib import Path
 from statistics import median
 
 from benchmarks.measured import Measured, measured
-from benchmarks.search import Author
 from benchmarks.sides import US, WITH_BOOK
 from benchmarks.turns import model_served
 from benchmarks.workloads import WORKLOADS, Workload
 
-SECTIONS, SECTIONS_OF_A_PAGE = 200, 10
+EXAMPLE = CHECKOUT / "examples/docusaurus/docs"
+SENTENCE_END = re.compile(r"(?<=[.!?]) ")
+SECTIONS, SECTIONS_OF_A_PAGE, SENTENCES = 200, 10, 7
 NAMES = ("instant", "stream")
 
 
@@ -68,13 +71,20 @@ def prepare_book(model_port: int) -> None:
 
 
 def write_book(folder: Path) -> None:
+    """Sections of English sentences, which are the example book's in another order."""
     folder.mkdir(parents=True)
-    author = Author(SECTIONS)
+    chance = random.Random(1)
+    sentences = [
+        sentence
+        for page in sorted(EXAMPLE.glob("*.md*"))
+        for line in page.read_text("utf-8").splitlines()
+        if line[:1].isupper()
+        for sentence in SENTENCE_END.split(line)
+    ]
     for page in range(SECTIONS // SECTIONS_OF_A_PAGE):
-        first = page * SECTIONS_OF_A_PAGE
-        sections = [author.section(first + each) for each in range(SECTIONS_OF_A_PAGE)]
-        text = "\n\n".join(f"## {each.title}\n\n{each.text}" for each in sections)
-        (folder / f"page-{page:02d}.md").write_text(f"# Page {page}\n\n{text}\n")
+        texts = [" ".join(chance.sample(sentences, SENTENCES)) for _ in range(SECTIONS_OF_A_PAGE)]
+        parts = "\n\n".join(f"## Part {part}\n\n{text}" for part, text in enumerate(texts))
+        (folder / f"page-{page:02d}.md").write_text(f"# Page {page}\n\n{parts}\n", "utf-8")
 
 
 def pair(

@@ -6,9 +6,11 @@ from markdown_it.token import Token
 
 from book.markdown_text import inline_text, parser
 
-# About what small embedding models read at once; larger ones find short parts more exactly, too.
-CHUNK_WORDS = 180
-LONGEST_BLOCK_WORDS = 360
+# Add one with each change of what `chunk_texts` returns: then books are cut anew, and embedded.
+VERSION = 1
+# Short parts are found more exactly; shorter ones than this say too little by themselves.
+CHUNK_WORDS = 80
+LONGEST_BLOCK_WORDS = 160
 
 
 def chunk_texts(heading_path: Sequence[str], text: str) -> list[str]:
@@ -57,4 +59,3 @@ def _outermost(tokens: list[Token]) -> Iterator[str]:
             if joined := "\n".join(filter(str.strip, lines)):
                 yield joined
             lines = []
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from book import languages, postings, vectors
+from book import chunks, languages, postings, vectors
 from book.models import Chunk, Edition, Lexeme, Page, Place, Section
 from book.read.pages import ReadPage, ReadSection, UnchangedPage, Validators
 from book.words import sketch
@@ -26,17 +26,17 @@ WITH former AS (UPDATE book_edition SET is_current = false WHERE is_current RETU
 UPDATE book_edition SET is_current = true, published_at = now(),
     number = (SELECT coalesce(max(number), 0) + 1 FROM book_edition)
 WHERE id = %s AND (SELECT count(*) FROM former) >= 0
-RETURNING number
 """
 NOT_SEARCHED = """
 SELECT chunk.id FROM book_chunk AS chunk, book_edition AS edition
 WHERE edition.is_current AND (
     chunk.embedding_model <> edition.embedding_model
+    OR (chunk.kind = 'text' AND chunk.version <> %(version)s)
     OR NOT EXISTS (
         SELECT FROM book_place AS place
         WHERE place.edition_id = edition.id AND place.section_id = chunk.section_id
     )
-) LIMIT %s
+) LIMIT %(most)s
 """
 # Of a section's places the last one is kept, which says in which edition it last was.
 FORMER_PLACES = """
@@ -57,12 +57,19 @@ UPDATE book_edition AS edition SET
     page_count = (SELECT count(*) FROM book_page WHERE edition_id = edition.id),
     section_count = (SELECT count(*) FROM book_place WHERE edition_id = edition.id),
     chunk_count = counted.chunks, question_count = counted.questions,
-    configurations = counted.configurations
+    configurations = counted.configurations, configuration_chunks = counted.by_configuration
 FROM (
-    SELECT count(*) AS chunks, count(*) FILTER (WHERE kind = 'question') AS questions,
-        coalesce(array_agg(DISTINCT configuration), '{}') AS configurations
-    FROM book_chunk JOIN book_place AS place USING (section_id)
-    WHERE place.edition_id = %(edition)s AND embedding_model = %(model)s
+    SELECT coalesce(sum(chunks), 0) AS chunks, coalesce(sum(questions), 0) AS questions,
+        coalesce(array_agg(configuration ORDER BY configuration), '{}') AS configurations,
+        coalesce(array_agg(chunks ORDER BY configuration), '{}') AS by_configuration
+    FROM (
+        SELECT configuration, count(*) AS chunks,
+            count(*) FILTER (WHERE kind = 'question') AS questions
+        FROM book_chunk JOIN book_place AS place USING (section_id)
+        WHERE place.edition_id = %(edition)s AND embedding_model = %(model)s
+            AND (kind = 'question' OR version = %(version)s)
+        GROUP BY configuration
+    ) AS of_configuration
 ) AS counted
 WHERE edition.id = %(edition)s
 """
@@ -76,6 +83,9 @@ class Changes:
 
     added: int
     removed: int
+
+    def __str__(self) -> str:
+        return f"{self.added} sections are new or changed, {self.removed} are gone or were changed."
 
 
 # The draft ----------------------------------------------------------------------------------
@@ -241,13 +251,19 @@ def is_as_current(draft: Edition) -> bool:
 
 
 # Publishing ---------------------------------------------------------------------------------
-def publish(draft: Edition) -> int:
-    """Make the draft the current edition; returns its number."""
+def publish(draft: Edition) -> None:
+    """Make the draft the current edition."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"edition": draft.pk, "model": draft.embedding_model})
+        cursor.execute(
+            COUNT,
+            {
+                "edition": draft.pk,
+                "model": draft.embedding_model,
+                "version": chunks.VERSION,
+            },
+        )
         cursor.execute(PUBLISH, [draft.pk])
-        (number,) = cursor.fetchone()
-    return int(number)
+    draft.refresh_from_db()
 
 
 def tidy() -> None:
@@ -257,7 +273,7 @@ def tidy() -> None:
     """
     with connection.cursor() as cursor:
         while True:
-            cursor.execute(NOT_SEARCHED, [REMOVED_AT_ONCE])
+            cursor.execute(NOT_SEARCHED, {"version": chunks.VERSION, "most": REMOVED_AT_ONCE})
             gone = [row[0] for row in cursor.fetchall()]
             if not gone:
                 break

@@ -13,8 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from book import postings
-from book.chunks import chunk_texts
+from book import chunks, postings
 from book.models import Chunk, Edition, Place, Section
 from book.search import written_vector
 from book.words import configuration_of, searchable
@@ -42,12 +41,12 @@ WHERE digest = ANY(%s) AND embedding_model = %s AND embedding IS NOT NULL
 """
 INSERT = """
 INSERT INTO book_chunk
-    (section_id, kind, text, digest, configuration, embedding_model, since_id, embedding)
-SELECT section, kind, text, digest, configuration, %(model)s, %(since)s, vector::halfvec
+    (section_id, kind, version, text, digest, configuration, embedding_model, since_id, embedding)
+SELECT section, kind, version, text, digest, configuration, %(model)s, %(since)s, vector::halfvec
 FROM unnest(
-    %(sections)s::bigint[], %(kinds)s::text[], %(texts)s::text[], %(digests)s::uuid[],
-    %(configurations)s::text[], %(vectors)s::text[]
-) AS new (section, kind, text, digest, configuration, vector)
+    %(sections)s::bigint[], %(kinds)s::text[], %(versions)s::smallint[], %(texts)s::text[],
+    %(digests)s::uuid[], %(configurations)s::text[], %(vectors)s::text[]
+) AS new (section, kind, version, text, digest, configuration, vector)
 ON CONFLICT DO NOTHING
 RETURNING id, kind, configuration, text
 """
@@ -61,6 +60,11 @@ class NewChunk:
     configuration: str
 
     @property
+    def version(self) -> int:
+        """Of the way in which sections are cut; questions are not."""
+        return chunks.VERSION if self.kind == Chunk.Kind.TEXT else 0
+
+    @property
     def digest(self) -> UUID:
         return UUID(hashlib.md5(self.text.encode(), usedforsecurity=False).hexdigest())
 
@@ -72,12 +76,15 @@ def missing(draft: Edition) -> list[list[NewChunk]]:
 
 def _missing_texts(draft: Edition) -> Iterator[list[NewChunk]]:
     places = Place.objects.filter(edition=draft, section=OuterRef("pk"))
-    chunks = Chunk.objects.filter(
-        section=OuterRef("pk"), kind=Chunk.Kind.TEXT, embedding_model=draft.embedding_model
+    known = Chunk.objects.filter(
+        section=OuterRef("pk"),
+        kind=Chunk.Kind.TEXT,
+        version=chunks.VERSION,
+        embedding_model=draft.embedding_model,
     )
-    for section in Section.objects.filter(Exists(places), ~Exists(chunks)).order_by("pk"):
+    for section in Section.objects.filter(Exists(places), ~Exists(known)).order_by("pk"):
         configuration = configuration_of(section.language)
-        texts = dict.fromkeys(chunk_texts(section.heading_path, section.text))
+        texts = dict.fromkeys(chunks.chunk_texts(section.heading_path, section.text))
         yield [NewChunk(section.pk, Chunk.Kind.TEXT, text, configuration) for text in texts]
 
 
@@ -142,6 +149,7 @@ def insert(draft: Edition, batch: Sequence[NewChunk], vectors: Sequence[str | No
         "since": draft.pk,
         "sections": [each.section_id for each in batch],
         "kinds": [each.kind for each in batch],
+        "versions": [each.version for each in batch],
         "texts": [each.text for each in batch],
         "digests": [each.digest for each in batch],
         "configurations": [each.configuration for each in batch],

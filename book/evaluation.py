@@ -77,7 +77,8 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """`recall` by place: the share of questions with an answering section up to there. `auc` is of
-    the sureness: how well it tells covered questions from others; None without any of either.
+    the sureness: how well it tells these questions from those that the book does not cover; None
+    without any of either.
     """
 
     questions: int
@@ -183,7 +184,10 @@ def _timed[T](work: Callable[[], T]) -> tuple[T, float]:
 
 
 # Figures ------------------------------------------------------------------------------------
-def figures(tried: Sequence[Tried]) -> Figures:
+def figures(tried: Sequence[Tried], all_tried: Sequence[Tried] = ()) -> Figures:
+    """Of some cases. What the book does not cover is looked for among all, as it may be a group of
+    its own.
+    """
     places = [each.place for each in tried if each.case.is_covered]
     if not places:
         return Figures(len(tried), auc=None)
@@ -194,15 +198,14 @@ def figures(tried: Sequence[Tried]) -> Figures:
             for most in PLACES
         },
         sum(1 / place for place in places if place) / len(places),
-        _auc(tried),
+        _auc(tried, all_tried or tried),
     )
 
 
-def _auc(tried: Sequence[Tried]) -> float | None:
+def _auc(tried: Sequence[Tried], all_tried: Sequence[Tried]) -> float | None:
     """How likely a question that is covered has more sureness than one that is not."""
-    sure = [(each.case.is_covered, each.found.sureness or 0) for each in tried]
-    covered = [value for is_covered, value in sure if is_covered]
-    others = [value for is_covered, value in sure if not is_covered]
+    covered = [each.found.sureness or 0 for each in tried if each.case.is_covered]
+    others = [each.found.sureness or 0 for each in all_tried if not each.case.is_covered]
     if not (covered and others):
         return None
     won = sum((one > other) + (one == other) / 2 for one in covered for other in others)

@@ -5,41 +5,26 @@ killed, costs what it was just doing, and the current edition stays. Runs wait f
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from book import editions, embedding, questions, vectors
+from book import editions, embedding, questions, runs, vectors
 from book.editions import Changes
 from book.locks import locked
 from book.models import Edition
 from book.questions import Task
 from book.read.pages import SourceError
 from book.read.source import read_book
+from book.runs import LOCK, Observer
 from llm import completions
-from llm.embeddings import EmbeddingModel, embedding_model
+from llm.embeddings import embedding_model, embedding_model_name
 from llm.prices import cost
 from llm.providers import is_demonstration, providers
 from llm.spending import Spending
-
-LOCK = 0x626F6F6B  # "book" in ASCII
-
-
-class Observer(Protocol):
-    """Who watches a run."""
-
-    def note(self, sentence: str) -> None: ...
-
-    def warn(self, sentence: str) -> None: ...
-
-    def progress(
-        self, what: str, total: int | None
-    ) -> AbstractContextManager[Callable[[int], object]]:
-        """Gives a function that is called with how many more are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +33,28 @@ class Result:
 
     edition: int | None
     changes: Changes
+    sentence: str
 
 
-class NothingFound(Exception):
-    """The source has no page with text."""
-
-
-def run(source: str, observer: Observer, *, with_questions: bool = True) -> Result:
+def run(
+    source: str, observer: Observer, *, with_questions: bool = True, announced: int | None = None
+) -> Result:
     """Index the book, and make the result the current edition if it differs from that.
 
-    Raises SourceError, NothingFound, llm.errors.ModelError, questions.TooManyFailures or
-    locks.Unreachable; then the current edition stays.
+    `announced` is the key of the run's row, where there is one already. Raises what `runs.sentence`
+    has a sentence for; then the current edition stays.
     """
-    with _alone(observer), asyncio.Runner() as runner:
+    with (
+        _alone(observer),
+        runs.recorded(source, observer, announced) as record,
+        asyncio.Runner() as runner,
+    ):
         try:
-            return _run(source, observer, with_questions, runner)
+            result = _run(source, record, with_questions, runner)
         finally:
             runner.run(completions.close_clients())
+        record.end(result.sentence)
+        return result
 
 
 @contextmanager
@@ -74,30 +64,34 @@ def _alone(observer: Observer) -> Iterator[None]:
 
 
 def _run(source: str, observer: Observer, with_questions: bool, runner: asyncio.Runner) -> Result:
-    draft, model = editions.open_draft(source), embedding_model()
+    draft = editions.open_draft(source)
     read(draft, observer)
     spending = Spending()
     if with_questions:
         write_questions(draft, observer, runner, spending)
-    make_chunks(draft, model, observer, runner)
+    make_chunks(draft, observer, runner)
     changes = editions.changes(draft)
     if editions.is_as_current(draft):
         editions.discard(draft)
-        return Result(None, changes)
+        return Result(None, changes, "Nothing has changed.")
     draft.added_count, draft.removed_count = changes.added, changes.removed
     draft.save()
-    if model and draft.dimension:
-        vectors.ensure_indexes(model.name, draft.dimension)
-    number = editions.publish(draft)
+    if draft.dimension:
+        vectors.ensure_indexes(draft.embedding_model, draft.dimension)
+    editions.publish(draft)
     editions.tidy()
     _analyze()
-    return Result(number, changes)
+    sentence = (
+        f"Edition {draft.number} is current: {draft.page_count} pages, {draft.section_count} "
+        f"sections, {draft.question_count} questions. {changes}"
+    )
+    return Result(draft.number, changes, sentence)
 
 
 def dry_run(source: str, observer: Observer, *, with_questions: bool = True) -> Changes:
     """Read the book and say what would change; nothing is stored, and no model is asked.
 
-    Raises SourceError, NothingFound or locks.Unreachable.
+    Raises SourceError or locks.Unreachable.
     """
     with _alone(observer), transaction.atomic():
         draft = editions.open_draft(source)
@@ -127,7 +121,7 @@ def read(draft: Edition, observer: Observer) -> None:
     draft.fingerprint = editions.fingerprint(draft)
     draft.save()
     if not pages:
-        raise NothingFound(f"{draft.source} has no page with text.")
+        raise SourceError(f"{draft.source} has no page with text.")
 
 
 # Questions ----------------------------------------------------------------------------------
@@ -164,6 +158,13 @@ def _todo(draft: Edition, observer: Observer) -> list[Task]:
         return []
     if todo:
         observer.note(_cost_sentence(todo))
+        most = max(map(questions.tokens_of_answer, todo))
+        if most > settings.LLM_MAX_OUTPUT_TOKENS:
+            observer.warn(
+                f"An answer with all questions has about {most:,} tokens, more than "
+                f"LLM_MAX_OUTPUT_TOKENS ({settings.LLM_MAX_OUTPUT_TOKENS:,}) lets the model write: "
+                "raise it, or questions will be missing."
+            )
     return todo
 
 
@@ -178,17 +179,16 @@ def _cost_sentence(todo: list[Task]) -> str:
 
 
 # Chunks -------------------------------------------------------------------------------------
-def make_chunks(
-    draft: Edition, model: EmbeddingModel | None, observer: Observer, runner: asyncio.Runner
-) -> None:
+def make_chunks(draft: Edition, observer: Observer, runner: asyncio.Runner) -> None:
     """Embed and store the chunks that are missing."""
-    draft.embedding_model = model.name if model else ""
+    draft.embedding_model = embedding_model_name()
     draft.save(update_fields=["embedding_model"])
-    if model is None:
+    if not draft.embedding_model:
         observer.warn("No embedding model is configured: the book is searched by its words alone.")
     missing = embedding.missing(draft)
     total, spending = sum(map(len, missing)), Spending()
     if total:
+        model = embedding_model()  # which may have to start it
         with observer.progress("chunks", total) as done:
             embedding.store(draft, missing, model, runner=runner, spending=spending, on_stored=done)
     draft.embedding_tokens += spending.tokens
@@ -205,4 +205,4 @@ def _analyze() -> None:
         )
 
 
-__all__ = ["NothingFound", "Observer", "Result", "SourceError", "dry_run", "run"]
+__all__ = ["Observer", "Result", "SourceError", "dry_run", "run"]

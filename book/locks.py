@@ -6,10 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from django.db import connection as djangos
 from django.db import connections
 from django.db.utils import OperationalError
 
 POLL_SECONDS = 0.5
+
+# PostgreSQL shows the two halves of a number.
+HELD = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE locktype = 'advisory' AND datname = current_database() AND granted
+        AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1
+)
+"""
 
 
 class Unreachable(Exception):
@@ -58,3 +68,10 @@ def try_lock(connection: psycopg.Connection[Any], number: int) -> bool:
         return True
     connection.rollback()
     return False
+
+
+def is_locked(number: int) -> bool:
+    """Whether a process, on whichever host, has the lock now."""
+    with djangos.cursor() as cursor:
+        cursor.execute(HELD, [number >> 32, number & 0xFFFFFFFF])
+        return bool(cursor.fetchone()[0])

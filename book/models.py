@@ -5,6 +5,7 @@ readable. What is searched are chunks: parts of sections, and questions that the
 embeddings (`book_chunk.embedding`) are no field of the model, so that no query carries them along.
 """
 
+from datetime import timedelta
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -26,6 +27,11 @@ class EditionQuerySet(models.QuerySet["Edition"]):
     def current(self) -> Self:
         """The one edition that readers get; empty where no book is indexed."""
         return self.filter(is_current=True)
+
+    def lacks_embeddings(self) -> bool | None:
+        """Whether the book is searched by its words alone; None where none is indexed."""
+        model = self.current().values_list("embedding_model", flat=True).first()
+        return None if model is None else not model
 
     def drafts(self) -> Self:
         """What a run has begun and not finished."""
@@ -57,6 +63,9 @@ class Edition(models.Model):
         default=list,
         help_text="The text search configurations of its languages.",
     )
+    configuration_chunks = ArrayField(
+        models.PositiveIntegerField(), default=list, help_text="How many chunks each of them has."
+    )
     page_count = models.PositiveIntegerField(default=0)
     section_count = models.PositiveIntegerField(default=0)
     chunk_count = models.PositiveIntegerField(default=0)
@@ -76,6 +85,7 @@ class Edition(models.Model):
     class Meta:
         db_table = "book_edition"
         ordering = ["-id"]
+        permissions = [("index_book", "Can index the book again")]
         constraints = [
             models.UniqueConstraint(
                 name="book_edition_one_current",
@@ -90,6 +100,39 @@ class Edition(models.Model):
 
     def __str__(self) -> str:
         return f"Edition {self.number}" if self.number else "Draft"
+
+
+class Run(models.Model):
+    """A run of indexing: what it does, and how it ended.
+
+    One that was killed has no end; the lock that a run holds tells whether it works (`book.runs`).
+    """
+
+    source = models.TextField()
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    stage = models.TextField(blank=True, default="", help_text="What is counted; empty: starting.")
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(null=True)
+    warnings = ArrayField(models.TextField(), default=list, help_text="The first of them.")
+    warning_count = models.PositiveIntegerField(default=0)
+    result = models.TextField(blank=True, default="", help_text="A sentence, as is the error.")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        db_table = "book_run"
+        ordering = ["-id"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}"
+
+    @property
+    def took(self) -> timedelta | None:
+        """In whole seconds."""
+        if self.ended_at is None:
+            return None
+        return timedelta(seconds=round((self.ended_at - self.started_at).total_seconds()))
 
 
 class Page(models.Model):
@@ -235,6 +278,9 @@ class Chunk(models.Model):
         Section, on_delete=models.DB_CASCADE, related_name="chunks", db_index=False
     )
     kind = models.CharField(max_length=8, choices=Kind)
+    version = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Of the way in which its section was cut."
+    )
     text = models.TextField(help_text="As it is embedded: a part with its headings in front.")
     digest = models.UUIDField(help_text="Of the text: the same one is embedded once.")
     configuration = models.CharField(max_length=63, help_text="How its words are found.")
@@ -247,7 +293,8 @@ class Chunk(models.Model):
         db_table = "book_chunk"
         constraints = [
             models.UniqueConstraint(
-                name="book_chunk_once", fields=["section", "embedding_model", "kind", "digest"]
+                name="book_chunk_once",
+                fields=["section", "embedding_model", "kind", "version", "digest"],
             )
         ]
         indexes = [models.Index(fields=["digest"], name="book_chunk_digest")]

@@ -44,7 +44,8 @@ async def _vector(text: str, model: EmbeddingModel) -> Vector:
         _remembered.move_to_end(key)
         return _remembered[key]
     (values,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
-    vector = _remembered[key] = Vector(written_vector(values), len(values), model.name)
+    written = written_vector(values)
+    vector = _remembered[key] = Vector(written, len(values), model.name, model.languages)
     if len(_remembered) > REMEMBERED:
         _remembered.popitem(last=False)
     return vector

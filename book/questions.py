@@ -106,7 +106,12 @@ def _languages(section: Section) -> list[str]:
 def estimate(todo: Sequence[Task]) -> tuple[int, int]:
     """About how many tokens the prompts and the answers have."""
     prompts = sum(estimated_tokens(len(each.prompt()[0]["content"])) for each in todo)
-    return prompts, sum(each.most * TOKENS_OF_QUESTION for each in todo)
+    return prompts, sum(map(tokens_of_answer, todo))
+
+
+def tokens_of_answer(task: Task) -> int:
+    """About how many tokens all questions of a content take."""
+    return task.most * TOKENS_OF_QUESTION
 
 
 # Asking -------------------------------------------------------------------------------------

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from book.models import address, written_path
-from book.words import are_alike, searchable, words_of
+from book.words import are_alike, configuration_of, searchable, words_of
 
 RRF_K = 10
-# By words, by texts, by questions. Without questions the texts' embeddings count twice.
+# By words, by texts, by questions.
 WORDS_WEIGHT, TEXTS_WEIGHT, QUESTIONS_WEIGHT = 1.0, 1.0, 1.0
 BEST_SCORE = (WORDS_WEIGHT + TEXTS_WEIGHT + QUESTIONS_WEIGHT) / (RRF_K + 1)
 # For the reader's page, and for each section that the last answers cited: about a rank in one
 # ranking, so that it decides between equals.
-NEARNESS_BONUS = 0.015
+NEARNESS_BONUS = 0.01
 NEAR_RANKS = 10  # from how far below the last place it may lift one
 # A question of so few words may refer to the one before it.
 FOLLOW_UP_WORDS = 5
@@ -35,6 +35,13 @@ NEAR_DUPLICATES = 5  # so many more are read, since some may be left out
 MAX_HITS = 50
 # How many neighbours HNSW keeps in view: .95 of the exact ones are found at 100,000 chunks.
 HNSW_EF_SEARCH = 200
+
+# Of the embeddings' weight this much is left for a question in a language that the embedding model
+# does not know: what no word finds is still found in some order.
+LEAST_TRUST = 0.1
+# How far the best section stands out is measured against the one at this place.
+USUAL_PLACE = 10
+SIMILAR = 0.3  # a cosine: less is hardly similar
 
 NEAREST = """
     SELECT nearest.section_id, max(similarity) AS score,
@@ -57,6 +64,14 @@ NO_RANKING = """
     SELECT NULL::bigint AS section_id, NULL::float8 AS score, NULL::bigint AS place WHERE false
 """
 NO_VECTOR = "SELECT NULL"
+# By how much the best section is better than the one at the usual place, from 0 to 1.
+OUTSTANDING = f"""
+    1 - greatest(0, min(score) FILTER (WHERE place <= {USUAL_PLACE})) / nullif(max(score), 0)
+"""
+# Where only a few sections have any of the words, nothing is at that place. Where nothing is
+# similar, that the best section stands out says little.
+OUTSTANDING_BY_WORDS = f"CASE WHEN count(*) < {USUAL_PLACE} THEN 1 ELSE {OUTSTANDING} END"
+OUTSTANDING_BY_VECTORS = f"({OUTSTANDING}) * greatest(0, least(1, max(score) / {SIMILAR}))"
 # The setting is made before the index is read, which needs the vector.
 ASKED_VECTOR = """
     SELECT %(vector)s::halfvec({dimension}) AS vector,
@@ -65,31 +80,59 @@ ASKED_VECTOR = """
 
 SEARCH = """
 WITH edition AS MATERIALIZED (
-    SELECT id, number, embedding_model, configurations, chunk_count, question_count
+    SELECT id, number, embedding_model, configurations, configuration_chunks, chunk_count,
+        question_count
     FROM book_edition WHERE is_current
 ),
--- Each language of the book stems a question's words in its own way. What is a stop word in one of
--- them is left out altogether, or it would be a rare word of the others.
-asked_words AS (
-    SELECT configuration, lexeme, max(weight) AS weight
-    FROM (
-        SELECT configuration, lexeme, weight, cardinality(configurations) AS languages,
-            count(*) OVER (PARTITION BY weight, place) AS languages_with_it
-        FROM edition,
-            unnest(configurations) AS configuration,
-            (VALUES (%(words)s, 1::float8), (%(words_before)s, %(weight_before)s::float8))
-                AS given (words, weight),
-            unnest(to_tsvector(configuration::regconfig, words)) AS word (lexeme, places, weights),
-            unnest(places) AS place
-    ) AS stemmed
-    WHERE languages_with_it = languages
-    GROUP BY configuration, lexeme
+languages AS MATERIALIZED (
+    SELECT configuration, coalesce(chunks, chunk_count) AS chunks_of_language
+    FROM edition, unnest(configurations, configuration_chunks) AS language (configuration, chunks)
 ),
+-- Each language of the book stems a question's words in its own way.
+stemmed AS MATERIALIZED (
+    SELECT configuration, chunks_of_language, lexeme, weight, is_of_question, place,
+        count(*) OVER (PARTITION BY is_of_question, place) AS languages_with_it,
+        book_lexeme.id, coalesce(chunks, 0) AS chunks
+    FROM languages
+    CROSS JOIN (
+        VALUES (%(words)s, 1::float8, true), (%(words_before)s, %(weight_before)s::float8, false)
+    ) AS given (words, weight, is_of_question)
+    CROSS JOIN unnest(to_tsvector(configuration::regconfig, words))
+        AS word (lexeme, places, weights)
+    CROSS JOIN unnest(places) AS place
+    LEFT JOIN book_lexeme USING (configuration, lexeme)
+),
+-- How much of the question each language knows: as its stop words, or from the book.
+known_shares AS MATERIALIZED (
+    SELECT configuration, 1 - count(*) FILTER (WHERE is_of_question AND chunks = 0)::float8
+        / %(word_count)s AS share
+    FROM languages LEFT JOIN stemmed USING (configuration) GROUP BY configuration
+),
+-- An embedding model that knows some languages alone is trusted as far as the question is in them.
+trust AS MATERIALIZED (
+    SELECT max(share) AS known_share, greatest({least_trust}, coalesce(coalesce(
+        max(share) FILTER (
+            WHERE %(configurations)s::text[] IS NULL
+                OR configuration = ANY(%(configurations)s::text[])
+        ), 0) / nullif(max(share), 0), 1)) AS in_embeddings
+    FROM known_shares
+),
+weights AS (
+    SELECT in_embeddings * %(texts_weight)s::float8 AS texts_weight,
+        in_embeddings * %(questions_weight)s::float8 AS questions_weight,
+        %(words_weight)s::float8 + (1 - in_embeddings)
+            * (%(texts_weight)s::float8 + %(questions_weight)s::float8) AS words_weight
+    FROM trust
+),
+-- What is a stop word in one of the languages is left out altogether, or it would be a rare word of
+-- the others. How rare a word is depends on the chunks in its language.
 known_words AS MATERIALIZED (
-    SELECT book_lexeme.id, chunks > {max_postings} AS is_common,
-        weight * ln(1 + (greatest(chunk_count, chunks) - chunks + 0.5) / (chunks + 0.5)) AS rarity
-    FROM asked_words JOIN book_lexeme USING (configuration, lexeme), edition
-    WHERE chunks > 0
+    SELECT id, chunks > {max_postings} AS is_common,
+        max(weight) * ln(1 + (greatest(chunks_of_language, chunks) - chunks + 0.5) / (chunks + 0.5))
+            AS rarity
+    FROM stemmed
+    WHERE chunks > 0 AND languages_with_it = (SELECT count(*) FROM languages)
+    GROUP BY id, chunks, chunks_of_language
     ORDER BY rarity DESC LIMIT {max_lexemes}
 ),
 -- Of a common word only the chunks in which it weighs most are read. What it weighs in the others
@@ -140,16 +183,21 @@ by_texts AS ({by_texts}),
 by_questions AS ({by_questions}),
 fused AS (
     SELECT section_id,
-        coalesce(%(words_weight)s::float8 / ({k} + by_words.place), 0)
-        + coalesce(%(texts_weight)s::float8 / ({k} + by_texts.place), 0)
-            * CASE WHEN question_count = 0 THEN 2 ELSE 1 END
-        + coalesce(%(questions_weight)s::float8 / ({k} + by_questions.place), 0) AS score,
+        coalesce(words_weight / ({k} + by_words.place), 0)
+        + coalesce(texts_weight / ({k} + by_texts.place), 0)
+        + coalesce(questions_weight / ({k} + by_questions.place), 0) AS score,
         by_words.score AS words, by_words.place AS words_place,
         by_texts.score AS texts, by_texts.place AS texts_place,
         by_questions.score AS questions, by_questions.place AS questions_place
-    FROM edition CROSS JOIN (
+    FROM weights CROSS JOIN (
         by_words FULL JOIN by_texts USING (section_id) FULL JOIN by_questions USING (section_id)
     )
+),
+outstanding AS (
+    SELECT
+        (SELECT {outstanding_by_words} FROM by_words) AS by_words,
+        (SELECT {outstanding_by_vectors} FROM by_texts) AS by_texts,
+        (SELECT {outstanding_by_vectors} FROM by_questions) AS by_questions
 ),
 best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks}),
 hits AS (
@@ -160,10 +208,13 @@ hits AS (
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
-SELECT edition.number, edition.question_count > 0, hits.id, page_url, anchor, heading_path, level,
-    hits.language, text, sketch, total, words, words_place, texts, texts_place,
-    questions, questions_place, found_on.position, reader_on.position, reader_on.title
-FROM edition
+SELECT edition.number,
+    (known_share + in_embeddings * coalesce(by_questions, by_texts)
+        + (1 - in_embeddings) * coalesce(by_words, 0)) / 2,
+    hits.id, page_url, anchor, heading_path, level, hits.language, text,
+    sketch, total, words, words_place, texts, texts_place, questions, questions_place,
+    found_on.position, reader_on.position, reader_on.title
+FROM edition CROSS JOIN trust CROSS JOIN outstanding
 LEFT JOIN hits ON true
 LEFT JOIN book_page AS found_on ON found_on.edition_id = edition.id AND found_on.url = page_url
 LEFT JOIN LATERAL (
@@ -175,11 +226,14 @@ ORDER BY total DESC, hits.id
 
 
 class Vector(NamedTuple):
-    """A question's embedding: as `written_vector` writes it, its length, and by which model."""
+    """A question's embedding: as `written_vector` writes it, its length, and by which model, which
+    knows some languages (empty: any).
+    """
 
     written: str
     dimension: int
     model: str
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +292,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`sureness`, about 0 to 1, says how likely the book covers the question: the best similarity
-    of a question that was written for a section, or else of a text. It may warn, no more. None
+    """`sureness`, from 0 to 1, says how likely the book covers the question: how many of its words
+    the book knows, and how far one section stands out from others. It may warn, no more. None
     without embeddings.
     """
 
@@ -272,6 +326,7 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     before = query.before if may_refer(query.question) else ""
     values: dict[str, Any] = {
         "words": searchable(query.question),
+        "word_count": len(words_of(query.question)) or 1,
         "words_before": searchable(before),
         "weight_before": WEIGHT_OF_QUESTION_BEFORE,
         "words_weight": WORDS_WEIGHT,
@@ -281,11 +336,13 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "cited": list(query.cited),
         "bonus": NEARNESS_BONUS,
         "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
+        "configurations": None,
     }
     if query.vector is None:
         return _sql("", 0), values
-    written, dimension, model = query.vector
-    return _sql(model, dimension), values | {"vector": written}
+    written, dimension, model, languages = query.vector
+    known = [configuration_of(each) for each in languages] or None
+    return _sql(model, dimension), values | {"vector": written, "configurations": known}
 
 
 def page_urls(url: str) -> list[str]:
@@ -315,6 +372,9 @@ def _sql(embedding_model: str, dimension: int) -> str:
         max_candidates=MAX_CANDIDATES,
         k=RRF_K,
         near_ranks=NEAR_RANKS,
+        least_trust=LEAST_TRUST,
+        outstanding_by_words=OUTSTANDING_BY_WORDS,
+        outstanding_by_vectors=OUTSTANDING_BY_VECTORS,
         asked_vector=vector,
         by_texts=texts,
         by_questions=questions,
@@ -326,7 +386,7 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
     """What was found; None where no book is indexed."""
     if not rows:
         return None
-    edition, has_questions = rows[0][:2]
+    edition, sureness = rows[0][:2]
     hits: list[Hit] = []
     sketches: list[Set[int]] = []
     for row in rows:
@@ -338,7 +398,7 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
             sketches.append(sketch)
     position, title = rows[0][18:20]
     reader_page = None if position is None else ReaderPage(position, title)
-    return Found(edition, hits, _sureness(rows, has_questions), reader_page)
+    return Found(edition, hits, sureness, reader_page)
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
@@ -347,8 +407,3 @@ def _hit(row: tuple[Any, ...]) -> Hit:
     )
     of_section, score = row[2:9], round(min(row[10] / BEST_SCORE, 1), 4)
     return Hit(*(*of_section, score, *ranks, row[17]))
-
-
-def _sureness(rows: Sequence[tuple[Any, ...]], has_questions: bool) -> float | None:
-    similarities = [row[15 if has_questions else 13] for row in rows]
-    return max((each for each in similarities if each is not None), default=None)

@@ -53,6 +53,7 @@ class _Term(NamedTuple):
     end: int
 
 
+@lru_cache(512)
 def with_fragment(url: str, quote: str, section: str) -> str:
     """`url` (with the section's anchor, or none) so that it leads to a quote in the section.
 
@@ -70,27 +71,31 @@ def with_fragment(url: str, quote: str, section: str) -> str:
 @lru_cache(256)
 def _rendered(section: str) -> _Rendered:
     text = GAP
-    lines, starts, is_code = [], [], []
+    lines: list[int] = []
+    starts: list[int] = []
+    is_code: list[bool] = []
     for token in parser.parse(section):
         if token.map is None or not token.content:
             continue
+        if token.type != "inline":  # buttons and titles stand around code
+            text += GAP
         for line, words in _lines(token):
             lines.append(line)
             starts.append(len(text))
             is_code.append(token.type != "inline")
             text += f"{words}{BLOCK}"
-        if token.type != "inline":  # buttons and titles stand around code
+        if token.type != "inline":
             text += GAP
     return _Rendered(text, lines, starts, is_code)
 
 
 def _lines(token: Token) -> Iterator[tuple[int, str]]:
     """A paragraph or cell; of code each line, with its number in the section."""
-    assert token.map is not None
+    first = token.map[0] if token.map else 0
     if token.type == "inline":
-        yield token.map[0], _inline(token.content)
+        yield first, _inline(token.content)
         return
-    first = token.map[0] + (token.type == "fence")
+    first += token.type == "fence"
     for number, line in enumerate(token.content.splitlines()):
         if line.strip():
             yield first + number, _code(line)
@@ -171,10 +176,12 @@ def _directive(text: str, quote: _Term) -> str:
 
 
 def _first_words(text: str, quote: _Term) -> _Term | None:
-    """As many as tell it from the rest of the section, from the first that are a term."""
-    for piece in _pieces(text, quote):
-        return _grown(text, piece, lambda count: _Term(piece.start, _word_end(text, piece, count)))
-    return None
+    """As many as tell them from the rest of the section, from the first that are a term."""
+    piece = next(_pieces(text, quote), None)
+    if piece is None:
+        return None
+    ends = (_word_end(text, piece, count) for count in _counts(text, piece))
+    return _first_unique(text, [_Term(piece.start, end) for end in ends])
 
 
 def _last_words(text: str, quote: _Term, start: _Term | None) -> _Term | None:
@@ -182,12 +189,21 @@ def _last_words(text: str, quote: _Term, start: _Term | None) -> _Term | None:
     if not pieces or start is None:
         return None
     last = pieces[-1]
-    if last.start <= start.start:
-        last = _Term(start.end, last.end)
-        last = _Term(last.start + (text[last.start : last.start + 1] == " "), last.end)
+    if last.start <= start.start:  # of the same piece, what is left of it
+        last = _Term(start.end + (text[start.end : start.end + 1] == " "), last.end)
     if last.start >= last.end:
         return None
-    return _grown(text, last, lambda count: _Term(_word_start(text, last, count), last.end))
+    starts = (_word_start(text, last, count) for count in _counts(text, last))
+    return _first_unique(text, [_Term(first, last.end) for first in starts])
+
+
+def _counts(text: str, piece: _Term) -> range:
+    words = text.count(" ", piece.start, piece.end) + 1
+    return range(min(EDGE, words), words + 1)
+
+
+def _first_unique(text: str, terms: list[_Term]) -> _Term:
+    return next((term for term in terms if _is_unique(text, term)), terms[-1])
 
 
 def _pieces(text: str, quote: _Term) -> Iterator[_Term]:
@@ -195,15 +211,6 @@ def _pieces(text: str, quote: _Term) -> Iterator[_Term]:
     for found in re.finditer(f"[^{BLOCK}{GAP}]+", text[quote.start : quote.end]):
         if _WORD_SIGN.search(found[0]):
             yield _Term(quote.start + found.start(), quote.start + found.end())
-
-
-def _grown(text, piece, of_words):  # type: ignore[no-untyped-def]
-    words = text[piece.start : piece.end].count(" ") + 1
-    for count in range(min(EDGE, words), words + 1):
-        term = of_words(count)
-        if _is_unique(text, term):
-            break
-    return term
 
 
 def _word_end(text: str, piece: _Term, count: int) -> int:

@@ -32,9 +32,11 @@ from chatbackend.body_limit import INCOMPLETE, Receive, Scope, with_whole_body  
 from chatbackend.handlers import ApiHandler, PagesHandler  # noqa: E402
 from chatbackend.http_protocol import REFUSED  # noqa: E402
 from chatbackend.page_limit import LimitedPages  # noqa: E402
+from llm.clients import load_sdk  # noqa: E402
 from llm.errors import CodedError  # noqa: E402
 
 stop_if_misconfigured()
+load_sdk()
 
 type Send = Callable[[Any], Awaitable[None]]
 

@@ -35,6 +35,7 @@ from llm.providers import (
 django.setup()
 
 from chat.checks import warning_sentences  # noqa: E402 - models need a Django that is set up
+from review import indexing  # noqa: E402
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
 MOST_CONNECTIONS = 10_000  # of a worker, where the system allows them
@@ -103,6 +104,7 @@ timeout = 60  # without a sign of life from a worker
 
 
 def on_starting(server: Arbiter) -> None:
+    indexing.end_runs_with_this_server()
     for sentence in warning_sentences():
         logger.warning(sentence)
     # The embedded parts are started here once; all workers share them.

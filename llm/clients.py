@@ -1,11 +1,11 @@
 """One client for each provider and event loop: the only importer of the openai SDK."""
 
 import asyncio
+from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx2
-import openai
 
 from llm import refusals
 from llm.errors import ModelError, ModelMisconfigured, ModelUnavailable
@@ -18,23 +18,30 @@ type Clients = dict[Provider, "_Client"]
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Clients] = WeakKeyDictionary()
 
 
+def load_sdk() -> Any:
+    """The SDK. Its import takes about as long as all else: commands that ask nobody do without, and
+    servers load it before the first request.
+    """
+    return import_module("openai")
+
+
 async def post(provider: Provider, path: str, body: dict[str, Any]) -> httpx2.Response:
     """Ask a provider; the response's body is still to be read, and to be closed.
 
     Raises ModelError for whatever is no success, redirects included.
     """
-    client = _client(provider)
+    client, openai = _client(provider), load_sdk()
     try:
         # `client.post` and not `chat.completions.create`, which walks over every message of the
         # prompt and costs four times as much; a test holds the body to the same. Its stream is
         # read by `llm.answers`, since the SDK's own gives up an answer for one odd frame.
-        return await client.sdk.post(
+        return await client.sdk.post(  # type: ignore[no-any-return]
             client.address(path),
             body=body,
             cast_to=httpx2.Response,
             stream=True,
             stream_cls=openai.AsyncStream[object],
-        )  # type: ignore[return-value]
+        )
     except openai.APIStatusError as error:
         raise refusals.of_response(error.response, provider) from error
     except openai.APIConnectionError as error:
@@ -52,7 +59,7 @@ def _of_connection(error: BaseException) -> ModelError:
 
 class _Client:
     def __init__(self, provider: Provider) -> None:
-        self.sdk = openai.AsyncOpenAI(
+        self.sdk = load_sdk().AsyncOpenAI(
             api_key=provider.api_key,
             base_url=provider.base_url,
             default_headers=_headers(provider),

@@ -22,7 +22,14 @@ from llm.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from llm.providers import EMBEDDED, Provider, embedding_provider
+from llm.providers import (
+    EMBEDDED,
+    Provider,
+    are_embeddings_embedded,
+    configured_embeddings,
+    embedded_embedding_model,
+    embedding_provider,
+)
 from llm.retries import TRIES, pause_before_retry
 from llm.spending import Spending, estimated_tokens, read_usage
 
@@ -39,6 +46,7 @@ KEPT_OF_TOO_LONG = 0.75
 CALLS_AT_ONCE = 4
 # The embedded model computes one text after the other. A reader's question waits for one batch.
 EMBEDDED_BATCH_TEXTS = 2
+EMBEDDED_LANGUAGES = ("en",)
 # Whoever embeds a book may wait until the next minute's requests are allowed, and the one after.
 RATE_LIMITED_TRIES = 8
 
@@ -59,6 +67,11 @@ class EmbeddingModel:
         """`service/model`: vectors under one name can be compared, those under two cannot."""
         return f"{self.provider.name}/{self.provider.model}"
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that it knows, as tags; empty where it is taken to know any."""
+        return EMBEDDED_LANGUAGES if self.provider.name == EMBEDDED else ()
+
 
 def embedding_model() -> EmbeddingModel | None:
     """The model that the settings name; None where there is none.
@@ -67,6 +80,14 @@ def embedding_model() -> EmbeddingModel | None:
     """
     provider = embedding_provider()
     return EmbeddingModel(provider) if provider else None
+
+
+def embedding_model_name() -> str:
+    """The name of the model that the settings name, or ""; nothing is started to find out."""
+    if are_embeddings_embedded():
+        return f"{EMBEDDED}/{embedded_embedding_model()}"
+    provider = configured_embeddings()
+    return EmbeddingModel(provider).name if provider else ""
 
 
 async def embed(

@@ -138,6 +138,13 @@ def _host(base_url: str | None) -> str:
     return urlsplit(base_url or OPENAI_URL).netloc
 
 
+def embedded_embedding_model() -> str:
+    """The name of the embedded model, which need not run."""
+    from embedded import embedding_model  # noqa: PLC0415 - not installed in production
+
+    return embedding_model.MODEL
+
+
 def _embedded_embeddings() -> Provider:
     from embedded import embedding_model  # noqa: PLC0415 - not installed in production
 

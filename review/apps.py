@@ -13,6 +13,8 @@ REVIEWERS_MAY = (
     "review_chatsession",
     "correct_message",
     "export_chatsession",
+    "view_edition",
+    "view_section",
 )
 
 
@@ -25,7 +27,7 @@ class ReviewConfig(AppConfig):
     verbose_name = "Review"
 
     def ready(self) -> None:
-        # The permissions are those of the chat's models; this app's own has none.
+        # The permissions are those of the chat's and the book's models; this app's own has none.
         post_migrate.connect(make_reviewers, sender=apps.get_app_config("chat"))
 
 
@@ -36,6 +38,7 @@ def make_reviewers(sender: AppConfig, using: str, **_: Any) -> None:
 
     group, is_new = Group.objects.using(using).get_or_create(name=REVIEWERS)
     if is_new:
-        create_permissions(sender, verbosity=0, using=using)
-        own = Permission.objects.using(using).filter(content_type__app_label=sender.label)
+        for app in (sender, apps.get_app_config("book")):
+            create_permissions(app, verbosity=0, using=using)
+        own = Permission.objects.using(using).filter(content_type__app_label__in=("chat", "book"))
         group.permissions.set(own.filter(codename__in=REVIEWERS_MAY))

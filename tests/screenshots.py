@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from chat.models import ChatSession, Message
 from tests.helpers.browser import elsewhere
+from tests.helpers.cited import ScriptedTurns, source
 from tests.helpers.environment import CHECKOUT
 from tests.helpers.reader import PASSAGE, answered, say, select
 from tests.review.test_admin_browser import INSIGHTS, SESSIONS, cookies, staff  # noqa: F401
@@ -95,6 +96,58 @@ def test_a_picture_of_the_chat_on_a_book_is_taken(open_book, model, name, look):
     page.get_by_role("button", name="Ask about this").click()
     say(page, "What does that mean?")
     answered(page)
+
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+CITING = """A **node** is a process of its own [1], so when one of them fails, the others go on [2].
+
+- They find each other by name, without a central server [3].
+- What they know they publish on *topics*, and whoever wants it subscribes [3][4]."""
+IN_URDU = """**نوڈ** ایک الگ پراسیس ہے [1]، اس لیے ایک رک جائے تو باقی چلتے رہتے ہیں [2]\u06d4
+
+- وہ ایک دوسرے کو نام سے پاتے ہیں [3]\u06d4
+- جو جانتے ہیں وہ *topics* پر شائع کرتے ہیں [3][4]\u06d4"""
+PARAGRAPH = "Nodes know each other by name, and find each other without a central server."
+
+
+def cited_sources(url):
+    one, two = f"{url}/one.html#", f"{url}/two.html#"
+    process = "A **node** is an executable process."
+    failing = "When one of them fails, the others go on."
+    return [
+        source(1, "Nodes", f"{one}nodes", process, section="What is a node"),
+        source(2, "Nodes", f"{one}nodes", failing, section="What is a node \u203a Why many"),
+        source(3, "Nodes", f"{one}names", f"{PARAGRAPH} Run `ros2 node list`.", section="Names"),
+        source(4, "Topics", f"{two}topics"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "look"),
+    [
+        ("chat-sources", "en", {"viewport": WINDOW}),
+        ("chat-sources-dark", "en", {"viewport": WINDOW, "color_scheme": "dark"}),
+        ("chat-sources-phone", "en", {"viewport": PHONE, "has_touch": True}),
+        ("chat-sources-right-to-left", "ur", {"viewport": WINDOW}),
+    ],
+)
+def test_a_picture_of_an_answers_sources_is_taken(open_book, book, name, language, look):
+    page = open_book(f'data-lang="{language}"', head=STYLE, body=CHAPTER, **look)
+    turns = ScriptedTurns(page)
+    turns.answers(CITING if language == "en" else IN_URDU, *cited_sources(book.url))
+    page.locator(".opener").click()
+    question = "What is a node?" if language == "en" else "نوڈ کیا ہے؟"
+    page.locator(".line textarea").fill(question)
+    page.keyboard.press("Enter")
+    page.locator(".actions").wait_for()
+    numbers = page.locator("a.number")
+    if not look.get("has_touch"):
+        numbers.nth(1).click()  # highlighted in the page
+        numbers.nth(2).hover()
+    else:
+        numbers.nth(2).tap()
+    page.get_by_role("tooltip").wait_for()
 
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 

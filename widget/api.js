@@ -21,13 +21,22 @@ export class Problem extends Error {
 export class ConnectionLost extends Error {}
 
 /**
- * @typedef {{message: string, selected_text: string | null, page_url: string | null}} Question
+ * @typedef {{
+ *   message: string, selected_text: string | null, page_url: string | null, replaces?: string | null,
+ * }} Question `replaces` is the id of a question: this one takes its place, and that of all after it
+ *
+ * @typedef {{
+ *   number?: number, title: string, section?: string, url: string, text?: string | null,
+ * }} Source a place in the book: `number` as in the reply's text, `section` the headings above it,
+ *   `text` a verbatim quote of the book's Markdown
+ * @typedef {"book" | "passage" | "silent" | "uncited" | "excerpts" | null} Grounding
+ * @typedef {{sources?: Source[], grounding?: Grounding, nearest?: Source[]}} Rests what a reply rests on
  *
  * @typedef {{
  *   id: string, role: "user" | "assistant", content: string, status: ReplyStatus,
  *   selected_text: string | null, page_url: string | null, reply_to: string | null,
- *   feedback: Feedback | null, correction: Correction | null,
- * }} HistoryMessage
+ *   feedback: Feedback | null, correction: Correction | null, replaced?: boolean,
+ * } & Rests} HistoryMessage
  *
  * @typedef {"pending" | "complete" | "stopped" | "failed"} ReplyStatus
  * @typedef {"up" | "down" | null} Rating
@@ -38,7 +47,8 @@ export class ConnectionLost extends Error {}
  * @typedef {{code: string, retryable: boolean}} ErrorData
  * @typedef {(
  *   {type: "start", messageId: string} | {type: "text-delta", delta: string} | {type: "abort"} |
- *   {type: "finish", finishReason: string} | {type: "data-error", data: ErrorData} |
+ *   {type: "source-url", sourceId: string, url: string, title: string} |
+ *   {type: "finish", finishReason: string, messageMetadata?: Rests} | {type: "data-error", data: ErrorData} |
  *   {type: "error", errorText: string} | {type: "text-start" | "text-end"}
  * )} StreamEvent a part of the AI SDK's UI message stream; docs/api.md describes them
  *

@@ -1,6 +1,7 @@
 // The reader's chat, as a panel on a book's pages or as a page of its own.
 
 import { Api, ConnectionLost } from "./api.js";
+import { Citations } from "./citations.js";
 import { Conversation } from "./conversation.js";
 import { el, iconButton } from "./dom.js";
 import { isComposing, shortcutMatcher } from "./keys.js";
@@ -22,6 +23,7 @@ import { wordsFor } from "./words.js";
 const NARROW = matchMedia("(max-width: 30rem)");
 const NEAR_END_PX = 80;
 const PAGE_URL_MAX_CHARS = 2048;
+const BRIEF_MS = 6000;
 
 export class Chat {
   /** @type {Map<Message, MessageView>} */
@@ -29,12 +31,20 @@ export class Chat {
   /** @type {Set<Message>} changed since they were last drawn */
   #dirty = new Set();
   #passage = "";
+  /**
+   * The question that is edited, and what was in its place.
+   *
+   * @type {{question: Message, draft: string, passage: string} | null}
+   */
+  #edit = null;
   #isLoaded = false;
   /** @type {HTMLElement | null} until the end of the task in which it loses the focus */
   #focused = null;
   /** @type {{scrollTop: number, focused: HTMLElement | null} | null} what the browser forgets on removal */
   #beforeRemoval = null;
   #scrollTop = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #statusTimer;
 
   /**
    * @param {HTMLElement} host the <book-chat> element
@@ -54,6 +64,7 @@ export class Chat {
     this.input = this.layout.composer.input;
     this.root = host.attachShadow({ mode: "open" });
     this.#attach();
+    this.citations = new Citations(this);
     this.#listen();
     // On a phone the panel would cover the page that the reader has just turned to.
     const wasOpen = this.tab.get("open") && !NARROW.matches;
@@ -137,6 +148,7 @@ export class Chat {
     log.older.onclick = () => this.#loadOlder();
     confirmation.yes.onclick = () => this.#remove();
     confirmation.no.onclick = () => this.#showConfirmation(false);
+    composer.cancelEdit.onclick = () => this.#endEdit();
     composer.stop.onclick = () => this.conversation.stop();
     composer.form.onsubmit = (event) => this.#submit(event);
     this.input.onkeydown = (event) => this.#onInputKey(event);
@@ -193,8 +205,11 @@ export class Chat {
   }
 
   #escape() {
-    if (this.layout.confirmation.element.hidden) this.close();
-    else this.#showConfirmation(false);
+    const { card } = this.citations;
+    if (card.link) card.hide();
+    else if (!this.layout.confirmation.element.hidden) this.#showConfirmation(false);
+    else if (this.#edit) this.#endEdit();
+    else this.close();
   }
 
   /** @param {KeyboardEvent} event */
@@ -275,10 +290,16 @@ export class Chat {
   close() {
     const { panel, opener } = this.layout;
     if (!(panel instanceof HTMLDialogElement)) return;
+    this.citations.card.hide();
     panel.close();
     opener.setAttribute("aria-expanded", "false");
     this.tab.set("open", null);
     opener.focus();
+  }
+
+  /** @param {boolean} isInTheWay of what the page shows */
+  closeIf(isInTheWay) {
+    if (isInTheWay && !this.isPage) this.close();
   }
 
   focusInput() {
@@ -319,9 +340,15 @@ export class Chat {
     event.preventDefault();
     const text = this.input.value.trim();
     if (isBlank(text) || this.conversation.isAnswering) return;
-    this.input.value = "";
-    this.#fitInput();
+    if (this.#edit) return this.#askEdited(this.#edit.question, text);
+    this.#setInput("");
     this.#ask(text);
+  }
+
+  /** @param {string} text */
+  #setInput(text) {
+    this.input.value = text;
+    this.#fitInput();
   }
 
   /** @param {string} text */
@@ -331,6 +358,82 @@ export class Chat {
     this.#setPassage("");
     this.focusInput();
     this.#scrollToEnd();
+  }
+
+  /** @param {Message} reply that failed */
+  retry(reply) {
+    return this.#whileOnline(() => this.conversation.retry(reply));
+  }
+
+  /** @param {Message} reply to replace by another answer */
+  askAgain(reply) {
+    this.focusInput();
+    this.layout.status.textContent = "";
+    return this.#whileOnline(() => this.conversation.askAgain(reply));
+  }
+
+  /** Show again what a question that failed was to replace. */
+  restore() {
+    return this.#whileOnline(() => this.conversation.restore());
+  }
+
+  /**
+   * @param {() => Promise<void>} work
+   * @returns {Promise<boolean>} whether it was done; otherwise the reader is told why not
+   */
+  async #whileOnline(work) {
+    try {
+      await work();
+      this.#scrollToEnd();
+      return true;
+    } catch (error) {
+      this.announceError(error, "lost");
+      return false;
+    }
+  }
+
+  // Editing -------------------------------------------------------------------------------------
+  /**
+   * Put a question back where it was written.
+   *
+   * @param {Message} question
+   */
+  edit(question) {
+    if (this.conversation.isAnswering) return;
+    const { draft, passage } = this.#edit ?? { draft: this.input.value, passage: this.#passage };
+    this.#edit = { question, draft, passage };
+    this.#showEditing(true);
+    this.#setInput(question.text);
+    this.#setPassage(question.passage ?? "");
+    this.focusInput();
+  }
+
+  #endEdit() {
+    if (!this.#edit) return;
+    const { draft, passage } = this.#edit;
+    this.#edit = null;
+    this.#showEditing(false);
+    this.#setInput(draft);
+    this.#setPassage(passage);
+    this.focusInput();
+  }
+
+  /** @param {boolean} isShown */
+  #showEditing(isShown) {
+    const { editing } = this.layout.composer;
+    editing.hidden = !isShown;
+    if (isShown) this.input.setAttribute("aria-describedby", editing.id);
+    else this.input.removeAttribute("aria-describedby");
+  }
+
+  /**
+   * @param {Message} question
+   * @param {string} text
+   */
+  async #askEdited(question, text) {
+    this.layout.status.textContent = "";
+    const work = () => this.conversation.replace(question, text, this.#passage, pageUrl());
+    if (await this.#whileOnline(work)) this.#endEdit();
   }
 
   async #loadOlder() {
@@ -356,6 +459,7 @@ export class Chat {
 
   #startOver() {
     this.conversation.startOver();
+    this.#endEdit();
     this.#setPassage("");
     this.layout.status.textContent = "";
     this.focusInput();
@@ -373,7 +477,8 @@ export class Chat {
     this.#showConfirmation(false);
     try {
       await this.conversation.remove();
-      this.announce("removed");
+      this.#endEdit();
+      this.announce("removed", { isBrief: true });
     } catch (error) {
       this.announceError(error, "lost");
     }
@@ -435,6 +540,7 @@ export class Chat {
     const { send, stop } = this.layout.composer;
     const { isAnswering } = this.conversation;
     const hadFocus = this.root.activeElement === stop;
+    this.layout.panel.classList.toggle("answering", isAnswering);
     send.hidden = isAnswering;
     stop.hidden = !isAnswering;
     if (hadFocus && !isAnswering) this.focusInput();
@@ -453,12 +559,15 @@ export class Chat {
   // Status line ---------------------------------------------------------------------------------
   /**
    * @param {string} message a key of words.js, or a sentence
-   * @param {{isQuiet?: boolean}} [options] quiet: for screen readers only
+   * @param {{isQuiet?: boolean, isBrief?: boolean}} [options] quiet: for screen readers only; brief: it
+   *   disappears after a while
    */
-  announce(message, { isQuiet = false } = {}) {
+  announce(message, { isQuiet = false, isBrief = false } = {}) {
     const { status } = this.layout;
+    clearTimeout(this.#statusTimer);
     status.textContent = this.words[/** @type {Word} */ (message)] ?? message;
     status.classList.toggle("hidden", isQuiet);
+    if (isBrief) this.#statusTimer = setTimeout(() => status.replaceChildren(), BRIEF_MS);
   }
 
   /**

@@ -8,7 +8,10 @@ import { ConnectionLost, Problem } from "./api.js";
 import { uuid } from "./storage.js";
 
 /**
- * @import { Api, Correction, Feedback, HistoryMessage, Question, Rating, ReplyStatus } from "./api.js"
+ * @import {
+ *   Api, Correction, Feedback, Grounding, History, HistoryMessage, Question, Rating, ReplyStatus,
+ *   Rests, Source,
+ * } from "./api.js"
  * @import { Store } from "./storage.js"
  *
  * @typedef {{
@@ -27,6 +30,9 @@ import { uuid } from "./storage.js";
  * @property {string | null} [pageUrl]
  * @property {Feedback | null} [feedback]
  * @property {Correction | null} [correction]
+ * @property {Source[]} [sources] without quotes as long as the answer is being written
+ * @property {Grounding} [grounding]
+ * @property {Source[]} [nearest] sections, where the book is silent
  * @property {Failure | null} [failure]
  * @property {"reconnecting" | "cutShort" | null} [notice] a key of words.js
  * @property {Outgoing} [outgoing] what was sent for this reply, while it can be sent again
@@ -38,8 +44,7 @@ import { uuid } from "./storage.js";
 
 const RETRY_DELAYS_SECONDS = [0.5, 1, 2, 4, 8, 15, 15, 15];
 const POLL_SECONDS = 1;
-const STOP_ATTEMPTS = 20;
-const STOP_RETRY_SECONDS = 0.3;
+const STOP_RETRY_DELAYS_SECONDS = [0.3, 0.3, 0.3, 0.6, 1, 2, 4, 8];
 
 /**
  * Wait for a time, or until the browser is online again or the signal is aborted.
@@ -66,6 +71,8 @@ export class Conversation extends EventTarget {
   /** @type {Message[]} oldest first */
   messages = [];
   hasOlder = false;
+  /** @type {string | undefined} the oldest message loaded; it may be one that is not shown */
+  #oldest;
   /** @type {Run | null} */
   #run = null;
 
@@ -116,11 +123,21 @@ export class Conversation extends EventTarget {
     if (!this.session) return this.#show([], false);
     try {
       const history = await this.api.history(this.session);
-      this.#show(this.#withCurrent(history.messages.map(fromHistory)), history.has_more);
+      this.#show(this.#withCurrent(this.#received(history)), history.has_more);
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 404) throw error;
       this.#show(this.#withCurrent([]), false); // deleted, or no question has arrived yet
     }
+  }
+
+  /**
+   * The messages to show of a page of history.
+   *
+   * @param {History} history
+   */
+  #received({ messages }) {
+    this.#oldest = messages[0]?.id ?? this.#oldest;
+    return messages.filter(({ replaced }) => !replaced).map(fromHistory);
   }
 
   /**
@@ -130,8 +147,10 @@ export class Conversation extends EventTarget {
    */
   #withCurrent(past) {
     if (!this.isAnswering) return past;
-    const [question, answer] = past.slice(-2);
+    const replaced = this.#run?.reply.outgoing?.question.replaces;
     const current = this.messages.slice(-2);
+    if (replaced && before(past, replaced) !== past) return [...before(past, replaced), ...current];
+    const [question, answer] = past.slice(-2);
     const isIncluded = question?.text === current[0].text && answer.status !== "complete";
     return [...past.slice(0, isIncluded ? -2 : undefined), ...current];
   }
@@ -146,24 +165,25 @@ export class Conversation extends EventTarget {
     const hasArrived = question?.text === outgoing.question.message && lastReply.id !== outgoing.after;
     if (hasArrived && lastReply.status === "pending") return this.#awaitAnswer(lastReply);
     if (hasArrived && lastReply.status !== "failed") return this.store.set("asked", null);
-    const reply = hasArrived ? lastReply : this.#add(outgoing.question);
+    const { question: asked } = outgoing;
+    const reply = hasArrived ? lastReply : this.#add(asked, before(this.messages, asked.replaces));
     if (hasArrived || hasFailed) this.#update(reply, { status: "failed", outgoing });
     else this.#send(outgoing, reply);
   }
 
   /** Load the page of messages before the first one shown. */
   async loadOlder() {
-    const history = await this.api.history(this.session, this.messages[0]?.id);
-    this.#show([...history.messages.map(fromHistory), ...this.messages], history.has_more);
+    const history = await this.api.history(this.session, this.#oldest);
+    this.#show([...this.#received(history), ...this.messages], history.has_more);
   }
 
   /** Load all messages before the first one shown, and block the page meanwhile. */
   loadAllOlderNow() {
     let { messages, hasOlder } = this;
     while (hasOlder) {
-      const history = this.api.historyNow(this.session, messages[0]?.id);
+      const history = this.api.historyNow(this.session, this.#oldest);
       hasOlder = history.has_more && history.messages.length > 0;
-      messages = [...history.messages.map(fromHistory), ...messages];
+      messages = [...this.#received(history), ...messages];
     }
     if (this.hasOlder) this.#show(messages, false);
   }
@@ -175,24 +195,81 @@ export class Conversation extends EventTarget {
    * @param {string | null} pageUrl
    */
   ask(message, passage, pageUrl) {
-    if (this.isAnswering) return;
-    if (!this.session) this.store.set("session", uuid());
-    const question = {
-      message: wellFormed(message),
-      selected_text: wellFormed(passage) || null,
-      page_url: pageUrl,
-    };
-    const after = this.messages.at(-1)?.id;
-    const outgoing = { key: uuid(), session: this.session, after, question };
-    this.#send(outgoing, this.#add(question));
+    if (!this.isAnswering) this.#ask(newQuestion(message, passage, pageUrl), this.messages);
   }
 
-  /** @param {Message} reply */
-  retry(reply) {
+  /**
+   * Ask in the place of an earlier question; it and all that follows it leave the conversation.
+   *
+   * @param {Message} earlier
+   * @param {string} message
+   * @param {string} passage
+   * @param {string | null} pageUrl
+   */
+  async replace(earlier, message, passage, pageUrl) {
     if (this.isAnswering) return;
-    const { text, passage, pageUrl } = this.messages[this.messages.indexOf(reply) - 1];
-    if (reply.outgoing) this.#send(reply.outgoing, Object.assign(reply, { text: "" }));
-    else this.ask(text, passage ?? "", pageUrl ?? null);
+    const replaces = await this.#storedId(earlier);
+    if (this.isAnswering) return;
+    const kept = this.messages.includes(earlier) ? before(this.messages, earlier) : before(this.messages, replaces);
+    this.#ask({ ...newQuestion(message, passage, pageUrl), ...(replaces && { replaces }) }, kept);
+  }
+
+  /**
+   * @param {Question} question
+   * @param {Message[]} kept the messages before it
+   */
+  #ask(question, kept) {
+    if (!this.session) this.store.set("session", uuid());
+    const after = this.messages.at(-1)?.id;
+    const outgoing = { key: uuid(), session: this.session, after, question };
+    this.#send(outgoing, this.#add(question, kept));
+  }
+
+  /**
+   * The id under which the server has a question. While it is answered nothing names it.
+   *
+   * @param {Message} question
+   * @returns {Promise<string | null>} null where the server does not have it
+   */
+  async #storedId(question) {
+    if (question.id) return question.id;
+    const index = this.messages.indexOf(question);
+    if (index < 0) return null;
+    const reply = this.messages[index + 1];
+    /** @type {string | null} */
+    let oldest = null;
+    for (;;) {
+      /** @type {History} */
+      const history = await this.api.history(this.session, oldest).catch(emptyIfUnknown);
+      const stored = findReply(history.messages, reply);
+      // Where it never arrived, the question that it was to replace is still there.
+      if (stored || !history.has_more) return stored?.reply_to ?? reply.outgoing?.question.replaces ?? null;
+      oldest = history.messages[0].id;
+    }
+  }
+
+  /** @param {Message} reply that failed */
+  async retry(reply) {
+    if (this.isAnswering) return;
+    if (reply.outgoing) this.#send(reply.outgoing, Object.assign(reply, { text: "", sources: [] }));
+    else await this.askAgain(reply);
+  }
+
+  /**
+   * Ask for another answer in the place of one.
+   *
+   * @param {Message} reply
+   */
+  askAgain(reply) {
+    const question = this.messages[this.messages.indexOf(reply) - 1];
+    return this.replace(question, question.text, question.passage ?? "", question.pageUrl ?? null);
+  }
+
+  /** Show again what a question was to replace that the server did not accept. */
+  async restore() {
+    if (this.isAnswering) return;
+    this.store.set("asked", null);
+    await this.#load();
   }
 
   /** Stop the answer that is being written, whichever tab asked for it. */
@@ -200,12 +277,14 @@ export class Conversation extends EventTarget {
     const run = this.#run;
     if (!run || run.isStopped) return;
     run.isStopped = true;
-    for (let attempt = 0; attempt < STOP_ATTEMPTS && this.#run === run; attempt += 1) {
+    for (const delay of STOP_RETRY_DELAYS_SECONDS) {
       // 404 and 204 mean that the question has not arrived yet.
       const outcome = await this.api.stop(this.session).catch((error) => error);
       if (outcome === true) return;
       if (outcome instanceof ConnectionLost) break;
-      await pause(STOP_RETRY_SECONDS, run.abort.signal);
+      const isRefused = outcome instanceof Problem && outcome.status === 429;
+      await pause(isRefused ? Math.max(outcome.retryAfter, 2 * delay, 1) : delay, run.abort.signal);
+      if (this.#run !== run) return;
     }
     run.abort.abort(); // the server is unreachable: at least this browser stops waiting
   }
@@ -214,12 +293,13 @@ export class Conversation extends EventTarget {
    * Show a question with an empty reply.
    *
    * @param {Question} question
+   * @param {Message[]} kept the messages before it
    * @returns {Message} the reply
    */
-  #add({ message: text, selected_text: passage, page_url: pageUrl }) {
+  #add({ message: text, selected_text: passage, page_url: pageUrl }, kept) {
     /** @type {Message} */
     const reply = { id: null, role: "assistant", text: "", status: "pending" };
-    this.#show([...this.messages, { role: "user", text, passage, pageUrl }, reply], this.hasOlder);
+    this.#show([...kept, { role: "user", text, passage, pageUrl }, reply], this.hasOlder);
     return reply;
   }
 
@@ -294,6 +374,8 @@ export class Conversation extends EventTarget {
    */
   async #stream({ session, question, key }, reply, { abort }) {
     let text = ""; // a repeated stream starts from the beginning
+    /** @type {Source[]} */
+    let sources = [];
     /** @type {{code?: string, retryable?: boolean}} */
     let problem = {};
     for await (const event of this.api.ask(session, question, key, abort.signal)) {
@@ -302,9 +384,13 @@ export class Conversation extends EventTarget {
         text += event.delta;
         this.#update(reply, { text });
       }
+      if (event.type === "source-url") {
+        sources = [...sources, { number: Number(event.sourceId), title: event.title, url: event.url }];
+        this.#update(reply, { sources });
+      }
       if (event.type === "finish") {
         const notice = event.finishReason === "length" ? "cutShort" : null;
-        this.#update(reply, { status: "complete", notice });
+        this.#update(reply, { sources, ...restsOn(event.messageMetadata ?? {}), status: "complete", notice });
       }
       if (event.type === "abort") this.#update(reply, { status: "stopped" });
       if (event.type === "data-error") problem = event.data;
@@ -326,7 +412,9 @@ export class Conversation extends EventTarget {
       abort.signal.throwIfAborted();
       try {
         const { messages } = await this.api.history(session);
-        this.#update(reply, { ...fromHistory(findReply(messages, reply)), notice: null });
+        const stored = findReply(messages, reply);
+        if (!stored) throw new Problem({ code: "not_found", detail: "" });
+        this.#update(reply, { ...fromHistory(stored), notice: null });
         failures = 0;
       } catch (error) {
         if (!(error instanceof ConnectionLost) || failures >= RETRY_DELAYS_SECONDS.length) throw error;
@@ -427,13 +515,53 @@ function wellFormed(text) {
 }
 
 /**
+ * @param {string} message
+ * @param {string} passage
+ * @param {string | null} pageUrl
+ * @returns {Question}
+ */
+function newQuestion(message, passage, pageUrl) {
+  return { message: wellFormed(message), selected_text: wellFormed(passage) || null, page_url: pageUrl };
+}
+
+/**
+ * The messages before a certain one; all of them where it is not among them.
+ *
+ * @param {Message[]} messages
+ * @param {Message | string | null | undefined} one or its id
+ */
+function before(messages, one) {
+  const index = messages.findIndex((message) => message === one || (one && message.id === one));
+  return index < 0 ? messages : messages.slice(0, index);
+}
+
+/**
+ * @param {unknown} error
+ * @returns {History}
+ */
+function emptyIfUnknown(error) {
+  if (error instanceof Problem && error.status === 404) return { messages: [], has_more: false };
+  throw error;
+}
+
+/**
  * @param {HistoryMessage} message
  * @returns {Message}
  */
 function fromHistory(message) {
   const { id, role, content: text, status, feedback, correction } = message;
   const { selected_text: passage, page_url: pageUrl } = message;
-  return { id, role, text, status, feedback, correction, passage, pageUrl };
+  return { id, role, text, status, feedback, correction, passage, pageUrl, ...restsOn(message) };
+}
+
+/**
+ * What a server of an earlier release does not send is left out.
+ *
+ * @param {Rests} stored
+ * @returns {Partial<Message>}
+ */
+function restsOn({ sources, grounding, nearest }) {
+  return { ...(sources && { sources }), grounding: grounding ?? null, nearest: nearest ?? [] };
 }
 
 /**
@@ -441,14 +569,12 @@ function fromHistory(message) {
  *
  * @param {HistoryMessage[]} messages
  * @param {Message} reply
- * @returns {HistoryMessage}
+ * @returns {HistoryMessage | undefined}
  */
 function findReply(messages, { id, outgoing }) {
   const text = outgoing?.question.message;
   const question = messages.findLast(({ role, content }) => role === "user" && content === text);
   const isReply = (/** @type {HistoryMessage} */ message) =>
     id ? message.id === id : question && message.reply_to === question.id;
-  const reply = messages.findLast(isReply);
-  if (!reply) throw new Problem({ code: "not_found", detail: "" });
-  return reply;
+  return messages.findLast(isReply);
 }

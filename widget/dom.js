@@ -23,10 +23,12 @@ export function el(name, properties = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
+  again: "M20 11a8 8 0 1 0-2.500 6.500M20 5v6h-6",
   chat: "M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z",
   close: "M5 5l14 14M19 5L5 19",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   down: "M10 14H5.2a2 2 0 0 1-2-2.4l1.3-6A2 2 0 0 1 6.500 4H16v10l-3.500 6.500a2 2 0 0 1-2.500-2zM16 4h4v10h-4",
+  edit: "M4 20l1-5L16 4l4 4L9 19zM14 6l4 4",
   startOver: "M12 5v14M5 12h14",
   remove: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5",
   send: "M12 20V4M5 11l7-7 7 7",

@@ -95,12 +95,15 @@ function createConfirmation(words) {
  * @param {number} maxLength
  */
 function createComposer(words, maxLength) {
+  const cancelEdit = iconButton("close", words.cancel, null);
+  const properties = { className: "editing", id: "editing", hidden: true };
+  const editing = el("div", properties, el("p", {}, words.editing), cancelEdit);
   const chip = el("div", { className: "chip", hidden: true });
   const label = { placeholder: words.placeholder, "aria-label": words.placeholder };
   const input = el("textarea", { rows: 1, dir: "auto", maxLength, ...label });
   const send = iconButton("send", words.send, null, { type: "submit" });
   const stop = iconButton("stop", words.stop, null, { hidden: true });
   const line = el("div", { className: "line" }, input, send, stop);
-  const form = el("form", { className: "composer" }, chip, line);
-  return { form, chip, input, send, stop };
+  const form = el("form", { className: "composer" }, editing, chip, line);
+  return { form, editing, cancelEdit, chip, input, send, stop };
 }

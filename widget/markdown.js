@@ -5,6 +5,7 @@ import purify from "./vendor/dompurify-3.4.18/purify.min.mjs";
 import { Marked } from "./vendor/marked-18.2.1/marked.esm.js";
 
 const TEXT_TAGS = ["a", "br", "code", "del", "em", "strong", "sub", "sup"];
+const INLINE_TAGS = TEXT_TAGS.filter((tag) => tag !== "a");
 const BLOCK_TAGS = ["blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "ul"];
 const TABLE_TAGS = ["table", "tbody", "td", "th", "thead", "tr"];
 const ATTRIBUTES = ["align", "href", "start", "title"];
@@ -25,9 +26,14 @@ const maths = {
   renderer: ({ raw }) => escapeHtml(raw),
 };
 
+const NUMBERED_DEFINITION = /^ {0,3}\[\d+\]:/; // a source's number at the start of a line
+
 const marked = new Marked({
   gfm: true,
   extensions: [maths],
+  tokenizer: {
+    def: (text) => (NUMBERED_DEFINITION.test(text) ? undefined : false), // false: the usual one
+  },
   renderer: {
     html: ({ text }) => escapeHtml(text), // shown as written
     image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
@@ -60,13 +66,33 @@ function escapeHtml(text) {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** @param {string} markdown */
-function toHtml(markdown) {
+/**
+ * @param {string} markdown
+ * @param {"parse" | "parseInline"} parse
+ */
+function toHtml(markdown, parse) {
   try {
-    return marked.parse(markdown, { async: false });
+    return marked[parse](markdown, { async: false });
   } catch {
     return `<p>${escapeHtml(markdown)}</p>`; // nested deeper than the call stack
   }
+}
+
+/**
+ * @param {string} html
+ * @param {string[]} tags that may stay; of others the text does
+ * @returns {DocumentFragment}
+ */
+function sanitized(html, tags) {
+  const nodes = purify.sanitize(html, {
+    ALLOWED_TAGS: tags,
+    ALLOWED_ATTR: ATTRIBUTES,
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+    RETURN_DOM_FRAGMENT: true,
+    ...(policy && { TRUSTED_TYPES_POLICY: policy }),
+  });
+  return /** @type {DocumentFragment} */ (/** @type {unknown} */ (nodes)); // by the option above
 }
 
 /**
@@ -74,15 +100,21 @@ function toHtml(markdown) {
  * @returns {DocumentFragment}
  */
 export function renderMarkdown(markdown) {
-  const sanitized = purify.sanitize(toHtml(markdown), {
-    ALLOWED_TAGS: [...TEXT_TAGS, ...BLOCK_TAGS, ...TABLE_TAGS],
-    ALLOWED_ATTR: ATTRIBUTES,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-    RETURN_DOM_FRAGMENT: true,
-    ...(policy && { TRUSTED_TYPES_POLICY: policy }),
-  });
-  const nodes = /** @type {DocumentFragment} */ (/** @type {unknown} */ (sanitized)); // by the last option
+  const nodes = sanitized(toHtml(markdown, "parse"), [...TEXT_TAGS, ...BLOCK_TAGS, ...TABLE_TAGS]);
   setDirections(nodes);
   return nodes;
+}
+
+const FENCES = /^[ \t]*(?:`{3,}|~{3,}).*$/gm;
+const LINE_MARKS = /^[ \t]*(?:(?:[-*+>]|\d+[.)]|#{1,6})[ \t]+)+/gm;
+
+/**
+ * A quote of the book's Markdown without what makes blocks and links of it.
+ *
+ * @param {string} markdown
+ * @returns {DocumentFragment}
+ */
+export function quoteFragment(markdown) {
+  const lines = markdown.replace(FENCES, "").replace(LINE_MARKS, "").trim();
+  return sanitized(toHtml(lines, "parseInline"), INLINE_TAGS);
 }

@@ -2,6 +2,7 @@
 
 import { copyToClipboard, el, iconButton } from "./dom.js";
 import { renderMarkdown } from "./markdown.js";
+import { asText, linkNumbers, sourceList } from "./sources.js";
 
 /**
  * @import { Rating } from "./api.js"
@@ -11,6 +12,7 @@ import { renderMarkdown } from "./markdown.js";
  */
 
 const COMMENT_MAX_CHARS = 4000;
+const SHORT_REPLY_CHARS = 280; // at most: it says no more than that the book is silent
 
 export class MessageView {
   /** @type {HTMLFormElement | null} where readers say why they gave a rating */
@@ -25,10 +27,12 @@ export class MessageView {
     this.chat = chat;
     const { words } = chat;
     const author = message.role === "user" ? words.you : words.assistant;
+    this.head = el("div", { className: "head" });
     this.body = el("div", { className: "text" });
     this.foot = el("div", { className: "foot" });
     const heading = el("h3", { className: "hidden" }, author);
-    this.element = el("li", { className: `message ${message.role}` }, heading, this.body, this.foot);
+    this.element = el("li", { className: `message ${message.role}` }, heading);
+    this.element.append(this.head, this.body, this.foot);
     this.draw();
   }
 
@@ -42,27 +46,66 @@ export class MessageView {
     const { text, passage } = this.message;
     const quote = passage ? [el("blockquote", { dir: "auto" }, passage)] : [];
     this.body.replaceChildren(...quote, el("p", { dir: "auto" }, text));
+    const edit = iconButton("edit", this.chat.words.edit, () => this.chat.edit(this.message));
+    this.foot.replaceChildren(edit);
   }
 
   #drawReply() {
-    const { message, chat } = this;
-    const text = this.#rendered(message.text);
-    if (message.correction) {
-      const title = el("p", { className: "title" }, chat.words.correction);
-      const correction = renderMarkdown(message.correction.text);
-      const original = el("details", {}, el("summary", {}, chat.words.original), el("div", {}, text));
-      this.body.replaceChildren(el("div", { className: "correction" }, title, correction), original);
-    } else {
-      this.body.replaceChildren(text);
-    }
+    const { message } = this;
+    const mark = this.#groundingMark();
+    this.head.replaceChildren(...optional(mark && this.#note(mark, "grounding")));
+    this.#keepingNumbers(() => this.#drawText());
     const isWaiting = message.status === "pending" && !message.text;
     if (isWaiting) this.body.append(el("span", { className: "waiting" }));
     this.#drawFoot();
   }
 
+  /** @returns {Word | null} what readers should know before they read the reply */
+  #groundingMark() {
+    const { grounding, text } = this.message;
+    if (grounding === "excerpts") return "excerpts";
+    return grounding === "silent" && text.length > SHORT_REPLY_CHARS ? "beyond" : null;
+  }
+
+  /**
+   * Draw while a number may have the focus or show its card, and give both to the one drawn in its place.
+   *
+   * @param {() => void} draw
+   */
+  #keepingNumbers(draw) {
+    const { card } = this.chat.citations;
+    const focused = focusedIn(this.body);
+    const numbers = [...this.#numbers()];
+    draw();
+    numbers.forEach((number, index) => {
+      const successor = this.#numbers()[index];
+      if (number === card.link) card.move(successor);
+      if (number === focused) successor?.focus({ preventScroll: true });
+    });
+  }
+
+  /** @returns {NodeListOf<HTMLAnchorElement>} */
+  #numbers() {
+    return this.body.querySelectorAll("a.number");
+  }
+
+  #drawText() {
+    const { message, chat } = this;
+    const text = this.#rendered(message.text);
+    if (message.correction) {
+      const title = el("p", { className: "title" }, chat.words.correction);
+      const correction = this.#rendered(message.correction.text);
+      const original = el("details", {}, el("summary", {}, chat.words.original), el("div", {}, text));
+      this.body.replaceChildren(el("div", { className: "correction" }, title, correction), original);
+    } else {
+      this.body.replaceChildren(text);
+    }
+  }
+
   /** @param {string} markdown */
   #rendered(markdown) {
     const text = renderMarkdown(markdown);
+    linkNumbers(text, this.message.sources ?? [], this.chat.words);
     for (const block of text.querySelectorAll("pre")) {
       wrap(block, "code").append(this.#codeCopyButton(block.textContent));
       this.#makeScrollable(block);
@@ -91,7 +134,8 @@ export class MessageView {
 
   /** @param {string} text */
   async #copy(text) {
-    this.chat.announce((await copyToClipboard(text)) ? "copied" : "notCopied");
+    if (await copyToClipboard(text)) this.chat.announce("copied", { isBrief: true });
+    else this.chat.announce("notCopied");
   }
 
   // Below a reply -------------------------------------------------------------------------------
@@ -104,12 +148,25 @@ export class MessageView {
   #footParts() {
     const { message } = this;
     const isOver = message.status !== "pending";
-    const parts = [];
+    const parts = this.#places();
     if (message.notice) parts.push(this.#note(message.notice));
     if (message.isAboutPassage && isOver && message.text) parts.push(this.#note("aboutPassage"));
     if (message.status === "stopped") parts.push(this.#note("stopped"));
     if (message.status === "failed") parts.push(...this.#failure());
     else if (isOver && message.id) parts.push(this.#actions(), ...optional(this.#commentForm));
+    return parts;
+  }
+
+  /** @returns {HTMLElement[]} the places in the book to look at */
+  #places() {
+    const { text, grounding, sources, nearest } = this.message;
+    const { words } = this.chat;
+    const parts = [];
+    // A server whose model wrote nothing but its mark says the same.
+    const isSilent = grounding === "silent" && !this.#groundingMark() && text !== words.silent;
+    if (isSilent) parts.push(this.#note("silent", "grounding"));
+    if (nearest?.length) parts.push(sourceList(nearest, words.nearest));
+    if (sources?.length) parts.push(sourceList(sources, words.sources));
     return parts;
   }
 
@@ -123,9 +180,12 @@ export class MessageView {
     return this.foot.querySelector(`[title="${button.title}"]`) ?? this.chat.input;
   }
 
-  /** @param {Word} word */
-  #note(word) {
-    return el("p", { className: "note" }, this.chat.words[word]);
+  /**
+   * @param {Word} word
+   * @param {string} [className]
+   */
+  #note(word, className = "note") {
+    return el("p", { className }, this.chat.words[word]);
   }
 
   #failure() {
@@ -136,7 +196,21 @@ export class MessageView {
     if (failure?.code === "context_too_long") return [paragraph, this.#note("tooLong")];
     const isLast = chat.conversation.messages.at(-1) === message;
     const canRetry = isLast && (!failure || failure.retryable);
-    return canRetry ? [paragraph, this.#retryButton(failure?.retryAt ?? 0)] : [paragraph];
+    /** @type {HTMLElement[]} */
+    const parts = [paragraph];
+    if (canRetry) parts.push(this.#retryButton(failure?.retryAt ?? 0));
+    if (!message.id && message.outgoing?.question.replaces) parts.push(this.#restoreButton());
+    return parts;
+  }
+
+  /** For a question that the server did not accept: what it was to replace is still there. */
+  #restoreButton() {
+    const { chat } = this;
+    const onclick = () => {
+      chat.focusInput();
+      chat.restore();
+    };
+    return el("button", { type: "button", className: "retry", onclick }, chat.words.cancel);
   }
 
   /**
@@ -148,7 +222,7 @@ export class MessageView {
     const { message, chat } = this;
     const onclick = () => {
       chat.focusInput();
-      chat.conversation.retry(message);
+      chat.retry(message);
     };
     const button = el("button", { type: "button", className: "retry", onclick }, chat.words.retry);
     const countdown = el("p", { className: "note" });
@@ -166,14 +240,21 @@ export class MessageView {
   #actions() {
     const { message } = this;
     const { words } = this.chat;
-    const copy = () => this.#copy(message.correction?.text ?? message.text);
+    const copy = () => this.#copy(this.#textWithSources(message.correction?.text ?? message.text));
+    const again = iconButton("again", words.again, () => this.chat.askAgain(message));
     const thumb = (/** @type {"up" | "down"} */ rating) => {
       const isPressed = message.feedback?.rating === rating;
       const onclick = () => this.#rate(isPressed ? null : rating);
       return iconButton(rating, words[rating], onclick, { "aria-pressed": isPressed });
     };
-    const buttons = [iconButton("copy", words.copy, copy), thumb("up"), thumb("down")];
+    const buttons = [iconButton("copy", words.copy, copy), thumb("up"), thumb("down"), again];
     return el("div", { className: "actions" }, ...buttons);
+  }
+
+  /** @param {string} text */
+  #textWithSources(text) {
+    const cited = (this.message.sources ?? []).filter(({ number }) => text.includes(`[${number}]`));
+    return cited.length > 0 ? `${text}\n\n${asText(cited)}` : text;
   }
 
   /** @param {Rating} rating */
@@ -210,7 +291,7 @@ export class MessageView {
   async #sendRating(rating, comment) {
     try {
       await this.chat.conversation.rate(this.message, rating, comment);
-      if (rating) this.chat.announce("thanks");
+      if (rating) this.chat.announce("thanks", { isBrief: true });
       return true;
     } catch (error) {
       this.chat.announceError(error, "lost");

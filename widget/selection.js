@@ -28,7 +28,7 @@ export function selectedText() {
  * @param {Selection} selection
  * @returns {AbstractRange | null}
  */
-function selectedRange(selection) {
+export function selectedRange(selection) {
   /** @type {ShadowRoot[]} */
   const roots = [];
   for (;;) {
@@ -92,7 +92,7 @@ function isInside(node, selector) {
  *
  * @param {AbstractRange} range
  */
-function liveRange({ startContainer, startOffset, endContainer, endOffset }) {
+export function liveRange({ startContainer, startOffset, endContainer, endOffset }) {
   const range = document.createRange();
   range.setStart(startContainer, startOffset);
   const root = startContainer.getRootNode();

@@ -1,5 +1,7 @@
 // How the chat looks. It follows the page's `color-scheme`, light or dark, unless the script tag sets one.
 
+import { sourcesCss } from "./style-sources.js";
+
 const css = `
 :host {
   --accent: light-dark(#1a5fb4, #62a0ea);
@@ -281,12 +283,9 @@ header h2 {
   overflow-wrap: anywhere;
 }
 .user .text {
-  margin-inline-start: 12%;
   padding: 0.6em 0.9em;
   border-radius: 1em 1em 0.25em 1em;
   background: var(--soft);
-  inline-size: fit-content;
-  margin-inline-start: auto;
   max-inline-size: 88%;
   white-space: pre-wrap;
 }
@@ -471,6 +470,32 @@ summary {
   gap: 0.25em;
   margin-block-end: 0.5em;
 }
+.editing {
+  display: flex;
+  margin-block-end: 0.4em;
+  align-items: center;
+  gap: 0.25em;
+  font-size: 0.85em;
+  color: var(--quiet);
+}
+.editing p {
+  flex: 1;
+}
+.user {
+  display: flex;
+  flex-direction: row-reverse;
+  align-items: center;
+  gap: 0.25em;
+}
+.user .foot {
+  margin: 0;
+  color: var(--quiet);
+}
+/* An answer that is being written can be stopped, but not replaced; only the last one can be. */
+.answering :is(.edit, .again),
+.message:not(:last-child) .again {
+  display: none;
+}
 .chip blockquote {
   flex: 1;
   font-size: 0.9em;
@@ -590,6 +615,6 @@ textarea::placeholder {
 /** A constructed style sheet: a strict policy of the page would block a <style> element. */
 export function createStyleSheet() {
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(css);
+  sheet.replaceSync(css + sourcesCss);
   return sheet;
 }

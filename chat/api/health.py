@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from loguru import logger
 from psycopg.errors import ConfigurationLimitExceeded
 
+from book.models import Edition
 from chat.database import full_disk, in_thread, is_disk_full, reason
 from chat.errors import DatabaseUnavailable
 
@@ -28,6 +29,9 @@ SELECT gen_random_uuid(), now(), now(), '', string_agg(gen_random_uuid()::text, 
 FROM generate_series(1, 2000)
 """
 
+NO_EMBEDDINGS = "indexed without embeddings"
+HARMLESS = ("ok", NO_EMBEDDINGS)
+
 type Checks = Mapping[str, str]
 
 _last: tuple[float, Checks] = (-KEPT_SECONDS, {})
@@ -44,6 +48,10 @@ async def checks() -> Checks:
     return await asyncio.shield(_running)
 
 
+def is_ready(found: Checks) -> bool:
+    return all(state in HARMLESS for state in found.values())
+
+
 async def _check() -> Checks:
     global _last  # noqa: PLW0603
     found = await _look()
@@ -53,24 +61,29 @@ async def _check() -> Checks:
 
 async def _look() -> Checks:
     try:
-        database, migrated = await in_thread(_query, TIMEOUT_SECONDS)
+        return await in_thread(_query, TIMEOUT_SECONDS)
     except (DatabaseUnavailable, Error) as error:
         if isinstance(error, Error):  # the other one is in the log
             logger.error("Readiness cannot be found out: {}", reason(error))
         return {"database": "unavailable", "migrations": "unknown"}
-    return {
-        "database": database,
-        "migrations": "ok" if migrated else "missing",
-    }
 
 
-def _query() -> tuple[str, bool]:
+def _query() -> Checks:
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         is_writable = cursor.fetchone() == ("off",)
-    if is_writable and not _has_room():
-        return "disk full", _is_migrated()
-    return "ok" if is_writable else "read-only", _is_migrated()
+    database = "read-only"
+    if is_writable:
+        database = "ok" if _has_room() else "disk full"
+    if not _is_migrated():
+        return {"database": database, "migrations": "missing"}
+    return {"database": database, "migrations": "ok", **_book()}
+
+
+def _book() -> Checks:
+    """Nothing where no book is indexed."""
+    lacks = Edition.objects.lacks_embeddings()
+    return {} if lacks is None else {"book": NO_EMBEDDINGS if lacks else "ok"}
 
 
 def _has_room() -> bool:

@@ -224,7 +224,7 @@ async def check_health(request: HttpRequest) -> HttpResponse:
 )
 async def check_readiness(request: HttpRequest) -> HttpResponse:
     checks = await health.checks()
-    if all(state == "ok" for state in checks.values()):
+    if health.is_ready(checks):
         return json_response({"status": "ready", "checks": checks})
     note(request, **checks)
     return json_response({"status": "unready", "checks": checks}, 503)

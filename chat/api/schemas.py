@@ -293,7 +293,10 @@ class HealthResponse(Schema):
 
 class ReadyResponse(Schema):
     status: Literal["ready", "unready"]
-    checks: dict[str, str] = Field(description="`ok`, or what is wrong, by the part's name.")
+    checks: dict[str, str] = Field(
+        description="`ok`, or what is wrong, by the part's name. A `book` that was `indexed "
+        "without embeddings` is searched by its words alone; that keeps nothing from being ready."
+    )
 
 
 # The events of a stream ---------------------------------------------------------------------

@@ -58,6 +58,10 @@ class Blocks:
         opened_at, containers = self._opened(line, at, self._containers[:matched])
         return self._leaf(line, opened_at, containers, has_opened=opened_at != at)
 
+    def end_paragraph(self) -> None:
+        """The last line proved to be no part of one."""
+        self._in_paragraph = False
+
     def _continued(self, line: str) -> tuple[int, int]:
         """How far the open containers reach into this line, and how many of them go on."""
         at = 0

@@ -57,7 +57,7 @@ class Citing:
 
     def _add(self, hit: Hit, sentence: str) -> None:
         self._sections.append(hit)
-        self.sources.append(source(len(self._sections), hit, best_quote([sentence], hit.text)))
+        self.sources.append(source(len(self._sections), hit, best_quote([sentence], hit)))
 
     def _credit(self) -> str:
         """The demonstration model writes no marks: what it was given first is its source."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from book import quotes
-from book.quotes import Quote
+from book.quotes import best as quotes
+from book.quotes.best import Quote
 from book.search import Hit
 from book.text_fragments import with_fragment
 from chat.citations.excerpts import Excerpts
@@ -18,6 +18,7 @@ from chat.citations.sentences import cited_sentences
 NEAREST = 3
 
 type Source = dict[str, Any]  # as it is stored and sent: see `source`
+type Section = tuple[str, tuple[str, ...]]  # its text and its headings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def of_answer(text: str, cited: Cited, question: str) -> Evidence:
         sources=list(_sources(sections, sentences)),
         nearest=nearest(excerpts) if grounding == "silent" else [],
         found=[hit.section_id for hit in excerpts.sections],
-        support=_support(sentences, texts),
+        support=_support(sentences, [*map(_section, sections)]),
         misquotes=_misquotes(text, texts, question),
     )
 
@@ -87,13 +88,17 @@ def _sources(
 ) -> Iterator[Source]:
     for number, hit in enumerate(sections, start=1):
         citing = [sentence for sentence, numbers in sentences if number in numbers]
-        yield source(number, hit, best_quote(citing, hit.text))
+        yield source(number, hit, best_quote(citing, hit))
 
 
-def best_quote(sentences: Iterable[str], section: str) -> Quote | None:
+def best_quote(sentences: Iterable[str], hit: Hit) -> Quote | None:
     """What supports one of these sentences best."""
-    found = (quotes.best_quote(sentence, section) for sentence in sentences)
+    found = (quotes.best_quote(sentence, *_section(hit)) for sentence in sentences)
     return max(filter(None, found), key=lambda quote: quote.score, default=None)
+
+
+def _section(hit: Hit) -> Section:
+    return hit.text, tuple(hit.heading_path)
 
 
 def nearest(excerpts: Excerpts) -> list[dict[str, Any]]:
@@ -114,15 +119,17 @@ def of_passage(text: str, passage: str, question: str) -> Evidence:
     sentences = cited_sentences(text)
     return Evidence(
         grounding="passage",
-        support=_support(sentences, [passage]),
+        support=_support(sentences, [(passage, ())]),
         misquotes=_misquotes(text, [passage], question),
     )
 
 
-def _support(sentences: Sequence[tuple[str, Sequence[int]]], texts: Sequence[str]) -> float | None:
-    if not sentences or not texts:
+def _support(
+    sentences: Sequence[tuple[str, Sequence[int]]], sections: Sequence[Section]
+) -> float | None:
+    if not sentences or not sections:
         return None
-    supported = sum(quotes.is_supported(sentence, texts) for sentence, _ in sentences)
+    supported = sum(quotes.is_supported(sentence, sections) for sentence, _ in sentences)
     return round(supported / len(sentences), 3)
 
 

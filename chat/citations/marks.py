@@ -26,7 +26,7 @@ _BETWEEN = re.compile(
 )
 MOST_LABELS, LONGEST_LABEL, LONGEST = 2, 15, 200
 
-_NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"  # noqa: RUF001 - the dash of ranges
+_NUMBER = r"\d{1,4}(?:\s*[-–]\s*\d{1,4})?"
 _NUMBERS = re.compile(
     rf"[\s\[^]*{_NUMBER}(?:[\s,;&،؛、，；^]+(?:and\s+)?{_NUMBER})*[\s\]]*(?:†.*)?"
 )

@@ -1,7 +1,7 @@
 """What a model streams, as readers get it: marks become numbers, invented links become text.
 
 The result is the same however the stream is cut: whatever a step looks at is either known, or the
-step waits (`_NeedMore`) for more of the stream. It never waits for more than `LOOK_AHEAD`
+step waits (`NeedMore`) for more of the stream. It never waits for more than `LOOK_AHEAD`
 characters; what is longer is plain text.
 """
 
@@ -10,125 +10,45 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from chat.citations import blocks, marks
-from chat.citations.blocks import Blocks, Ending, Kind
+from chat.citations.blocks import Blocks, Kind
 from chat.citations.links import AllowedLinks, trimmed
-from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
+from chat.citations.marks import MARK
+from chat.citations.patterns import (
+    ADDRESS,
+    ATTRIBUTE,
+    AUTOLINK,
+    BLANKS,
+    BLOCK_TAGS,
+    BRACKET,
+    CODE_STOP,
+    CODE_STOP_IN_DOUBT,
+    CONTEXT,
+    DEEPEST,
+    DESTINATION,
+    INLINE_TAGS,
+    LIKE_A_BLOCK,
+    LONGEST_TEXT,
+    LONGEST_TITLE,
+    LOOK_AHEAD,
+    MARKS_AS_CODE,
+    MARKS_IN_CODE,
+    MATH_END,
+    NO_ANGLE,
+    NO_FENCE,
+    NO_QUOTE,
+    NO_SPACE,
+    PARENTHESES,
+    PARTIAL_MARKS_AS_CODE,
+    PARTIAL_PARENTHESES,
+    SPECIAL,
+    TAG,
+    TAIL,
+    TAIL_OF_CODE,
+    WITHIN,
+)
 from chat.citations.sentences import last_sentence
+from chat.citations.stream import NeedMore, Stream
 from chat.citations.writer import Writer
-
-# Where a line begins with a fence only because something was removed before it: of no width.
-NO_FENCE = "\u200b"
-LOOK_AHEAD = 2000
-LONGEST_TEXT = 1000  # of a link
-LONGEST_TITLE = 300
-DEEPEST = 4  # brackets within brackets
-CONTEXT = 6  # characters before a place that patterns look at
-
-SCHEME = r"(?:https?://|ftp://|www\.)"
-# The other slashes and dots are of addresses in the middle of a word: some renderers link those.
-SPECIAL = re.compile(
-    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
-    r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
-    re.IGNORECASE,
-)
-PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
-TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
-
-_LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
-_PARTIAL_LIST = (
-    rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
-)
-LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
-_LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
-_PARTIAL_LABEL = "|".join(
-    sorted({re.escape(label[:end]) for label in LABELS for end in range(1, len(label) + 1)})
-)
-PARENTHESES = re.compile(rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE)
-PARTIAL_PARENTHESES = re.compile(
-    rf"[(（]\s*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}\s*(?:†[^)）\n]{{0,60}})?))",
-    re.IGNORECASE,
-)
-MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`)\s*[\[(【]?{_LIST}[\])】]?\s*\1(?!`)", re.IGNORECASE)
-PARTIAL_MARKS_AS_CODE = re.compile(
-    rf"`{{1,2}}\s*[\[(【]?(?:{_PARTIAL_LIST}|{_LIST}[\])】]?\s*`{{0,2}})", re.IGNORECASE
-)
-MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
-TAIL_OF_CODE = re.compile(
-    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE
-)
-CODE_STOP = re.compile(r"`+")
-# In a span that may prove to be none, what would then be more than text.
-CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
-
-_ENDS_PARAGRAPH = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
-BRACKET = re.compile(r"\\.|[\[\]\n]")
-DESTINATION = re.compile(r"\\.|[()\s<]")
-ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")  # noqa: RUF001
-LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
-TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
-ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
-AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")
-# HTML that is left as it is, where it has no attributes; and that is left out.
-INLINE_TAGS = frozenset(
-    [
-        "b",
-        "br",
-        "code",
-        "del",
-        "em",
-        "i",
-        "ins",
-        "kbd",
-        "mark",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "strong",
-        "sub",
-        "sup",
-        "u",
-        "var",
-        "wbr",
-    ]
-)
-BLOCK_TAGS = frozenset(
-    [
-        "blockquote",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "figcaption",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "span",
-        "font",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ]
-)
 
 
 class Cited(NamedTuple):
@@ -138,11 +58,7 @@ class Cited(NamedTuple):
     sentence: str
 
 
-class _NeedMore(Exception):
-    """What comes next in the stream decides."""
-
-
-class Parser:
+class Parser(Stream):
     """Fed with what a model writes, it gives the text for the reader.
 
     `cited` are the marks that were cited, in order: the first one is number 1. `is_silent`: the
@@ -150,6 +66,7 @@ class Parser:
     """
 
     def __init__(self, handed_out: Sequence[str], silent: str, links: AllowedLinks) -> None:
+        super().__init__()
         self.cited: list[Cited] = []
         self.is_silent = False
         self._handed_out, self._silent, self._links = frozenset(handed_out), silent, links
@@ -157,15 +74,15 @@ class Parser:
         self._out = Writer()
         self._blocks = Blocks()
         self._step: Callable[[], None] = self._line
-        self._buffer, self._at, self._is_final = "", 0, False
         self._span = ""  # the backticks of the inline code we are in
         self._span_closes = False  # whether that is certain
         self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
         self._math = ""
-        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
         self._begins_anew = False  # after something that was removed from its beginning
+        self._begins_paragraph = True  # this line does
+        self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
         self._anchors = 0
         self._handlers: dict[str, Callable[[re.Match[str]], None]] = {
@@ -182,7 +99,7 @@ class Parser:
         try:
             while self._at < len(self._buffer):
                 self._step()
-        except _NeedMore:
+        except NeedMore:
             pass
         begin = max(self._at - CONTEXT, 0)
         self._buffer, self._at = self._buffer[begin:], self._at - begin
@@ -195,44 +112,6 @@ class Parser:
         self._out.finish()
         return text + self._out.take()
 
-    # Looking ahead --------------------------------------------------------------------------
-    def _peek(self, at: int) -> str:
-        """The character there; empty at the end of the text."""
-        if at >= len(self._buffer) and not self._is_final:
-            raise _NeedMore
-        return self._buffer[at : at + 1]
-
-    def _taken(self, pattern: re.Pattern[str], at: int, most: int = LOOK_AHEAD) -> int:
-        """Where a repetition ends that begins there."""
-        match = pattern.match(self._buffer, at, at + most)
-        end = match.end() if match else at
-        if end < at + most:
-            self._peek(end)
-        return end
-
-    def _matched(
-        self, whole: re.Pattern[str], partial: re.Pattern[str], at: int
-    ) -> re.Match[str] | None:
-        """Waits as long as it is neither known to match nor not to."""
-        undecided = partial.fullmatch(self._buffer, at) if not self._is_final else None
-        if undecided and len(self._buffer) - at < marks.LONGEST:
-            raise _NeedMore
-        return whole.match(self._buffer, at, at + marks.LONGEST)
-
-    def _closes(self, run: re.Pattern[str]) -> bool:
-        """Whether, in this paragraph, something comes that closes what is open."""
-        limit = self._at + LOOK_AHEAD
-        paragraph_end = _ENDS[self._ending]
-        closing = run.search(self._buffer, self._at, limit)
-        end = paragraph_end.search(self._buffer, self._at, limit)
-        if closing and not (end and end.start() < closing.start()):
-            if closing.end() < limit:
-                self._peek(closing.end())
-            return True
-        if not end and len(self._buffer) < limit and not self._is_final:
-            raise _NeedMore
-        return False
-
     # Lines ----------------------------------------------------------------------------------
     def _line(self) -> None:
         limit = self._at + blocks.MOST_UNDECIDED
@@ -240,16 +119,16 @@ class Parser:
         known = self._buffer[self._at : newline + 1 if newline >= 0 else limit]
         is_open = newline < 0 and len(known) < blocks.MOST_UNDECIDED and not self._is_final
         if is_open and blocks.UNDECIDED.fullmatch(known):
-            raise _NeedMore
+            raise NeedMore
         line = self._blocks.read(known)
-        self._ending = line.ending
+        self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
         if line.is_new:
             self._strays |= {len(self._span)}
             self._span, self._math = "", ""
         self._is_bare, self._has_only_numbers = True, True
-        self._begins_anew, self._open_brackets = False, 0
+        self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._step = self._code_line
             return
@@ -319,15 +198,17 @@ class Parser:
         self._out.code(self._buffer[self._at : end])
         self._at = end
         if not is_end:
-            raise _NeedMore
+            raise NeedMore
 
     def _backticks(self, _: re.Match[str]) -> None:
         group = self._matched(MARKS_AS_CODE, PARTIAL_MARKS_AS_CODE, self._at)
-        if group:
+        if group and not self._is_like_fence:
             self._cite(re.findall(MARK, group[0]), group.end())
             return
         end = self._taken(CODE_STOP, self._at)
         self._span, self._span_closes = self._buffer[self._at : end], False
+        # What follows on the line, and must stay, tells it from a fence.
+        self._is_like_fence |= self._is_bare and len(self._span) > 2
         if self._begins_anew and len(self._span) > 2:
             self._write(NO_FENCE, self._at)
         self._write(self._span, end)
@@ -350,7 +231,7 @@ class Parser:
         end = tail.start() if tail else len(self._buffer)
         self._write(self._buffer[self._at : end], end)
         if end < len(self._buffer):
-            raise _NeedMore
+            raise NeedMore
 
     def _write(self, text: str, end: int) -> None:
         if text[:1] == ":" and self._is_after_label():
@@ -364,13 +245,17 @@ class Parser:
 
     def _is_after_label(self) -> bool:
         """Whether a colon would make a definition of a number, or follows on one removed."""
-        return self._begins_anew or (self._has_only_numbers and self._out.last == "]")
+        if self._begins_anew:
+            return self._out.ends_in_gap
+        return self._has_only_numbers and self._out.last == "]"
 
     def _put_back(self, text: str, end: int) -> None:
         """Read this in place of what stands there until `end`."""
         text = text.strip()
         if self._is_bare and LIKE_A_BLOCK.match(text):
             text = "\\" + text
+        # After the character that opened it, so that its first word is one.
+        self._at += 1
         self._buffer = self._buffer[: self._at] + text + self._buffer[end:]
 
     def _escape(self, _: re.Match[str]) -> None:
@@ -388,7 +273,7 @@ class Parser:
         run = "$$" if self._peek(self._at + 1) == "$" else "$"
         following = self._peek(self._at + len(run))
         if self._math == run:
-            is_closing = run == "$$" or bool(_MATH_END["$"].match(self._buffer, self._at))
+            is_closing = run == "$$" or bool(MATH_END["$"].match(self._buffer, self._at))
             self._math = "" if is_closing else self._math
         elif not self._math and following and (run == "$$" or not following.isspace()):
             self._math = run
@@ -434,7 +319,7 @@ class Parser:
 
     def _bracketed(self, begin: int, closing: str) -> bool:
         """Whether it is marks or numbers in brackets, which are then replaced."""
-        end = self._taken(_WITHIN, begin, marks.LONGEST)
+        end = self._taken(WITHIN, begin, marks.LONGEST)
         content = self._buffer[begin:end]
         if self._peek(end) == "\\":
             end += 1
@@ -452,12 +337,12 @@ class Parser:
             self._cite(re.findall(MARK, group[0]), group.end())
             return
         # No link begins where none was seen.
-        apart = " " if special[0] == "(" and self._out.last == "]" and not self._math else ""
+        apart = " " if special[0] == "(" and self._out.last == "]" else ""
         self._write(apart + special[0], special.end())
 
     def _emphasis(self, stars: re.Match[str]) -> None:
         """Marks of which none is left leave no empty emphasis."""
-        end = self._taken(_WITHIN, stars.end() + 1, marks.LONGEST)
+        end = self._taken(WITHIN, stars.end() + 1, marks.LONGEST)
         content = self._buffer[stars.end() + 1 : end]
         after = end + 1 + len(stars[0])
         group = marks.group_in(content)
@@ -472,7 +357,7 @@ class Parser:
         return any(mark.lower() in self._handed_out for mark in written)
 
     def _is_math(self) -> bool:
-        if self._math and not self._closes(_MATH_END[self._math]):
+        if self._math and not self._closes(MATH_END[self._math]):
             self._math = ""
         return bool(self._math)
 
@@ -557,11 +442,13 @@ class Parser:
 
     def _definition(self, label: str, at: int) -> None:
         """Of a link, for the whole text."""
-        begin = self._taken(_BLANKS, at)
-        end = self._taken(_NO_SPACE, begin)
-        is_all = self._peek(self._taken(_BLANKS, end)) in {"\n", ""}
+        begin = self._taken(BLANKS, at)
+        end = self._taken(NO_SPACE, begin)
+        is_all = self._peek(self._taken(BLANKS, end)) in {"\n", ""}
         if is_all and self._is_kept(self._buffer[begin:end], end):
             self._keep(end)
+            if self._begins_paragraph:
+                self._blocks.end_paragraph()
         else:
             self._put_back(f"{label}:", at)
 
@@ -576,22 +463,22 @@ class Parser:
             if edge[0] == "\n" or depth > DEEPEST:
                 return -1
         if len(self._buffer) < limit and not self._is_final:
-            raise _NeedMore
+            raise NeedMore
         return -1
 
     def _destination(self, at: int) -> tuple[str, int] | None:
         """The address in the parentheses that open there, and where they end."""
         if self._peek(at) != "(":
             return None
-        begin = self._taken(_BLANKS, at + 1)
+        begin = self._taken(BLANKS, at + 1)
         if self._peek(begin) == "<":
-            end = self._taken(_NO_ANGLE, begin + 1)
+            end = self._taken(NO_ANGLE, begin + 1)
             address = self._buffer[begin + 1 : end]
             end += self._peek(end) == ">"
         else:
             end = self._end_of_destination(begin)
             address = self._buffer[begin:end]
-        closing = self._after_title(self._taken(_BLANKS, end))
+        closing = self._after_title(self._taken(BLANKS, end))
         return (address, closing + 1) if self._peek(closing) == ")" else None
 
     def _end_of_destination(self, begin: int) -> int:
@@ -602,15 +489,15 @@ class Parser:
             if not 0 <= depth <= DEEPEST or edge[0].isspace() or edge[0] == "<":
                 return edge.start()
         if len(self._buffer) < limit and not self._is_final:
-            raise _NeedMore
+            raise NeedMore
         return min(len(self._buffer), limit)
 
     def _after_title(self, at: int) -> int:
         quote = self._peek(at)
         if quote not in {'"', "'"}:
             return at
-        end = self._taken(_NO_QUOTE[quote], at + 1, LONGEST_TITLE)
-        return self._taken(_BLANKS, end + 1) if self._peek(end) == quote else at
+        end = self._taken(NO_QUOTE[quote], at + 1, LONGEST_TITLE)
+        return self._taken(BLANKS, end + 1) if self._peek(end) == quote else at
 
     # Addresses and HTML ---------------------------------------------------------------------
     def _address(self, special: re.Match[str]) -> None:
@@ -642,7 +529,7 @@ class Parser:
         if not (following.isascii() and following.isalpha()) and following not in tuple("/!?"):
             self._write("<", begin)
             return
-        close = self._taken(_NO_ANGLE, begin, LONGEST_TEXT)
+        close = self._taken(NO_ANGLE, begin, LONGEST_TEXT)
         tag = self._buffer[begin:close]
         read = TAG.fullmatch(tag)
         if self._peek(close) != ">":
@@ -687,7 +574,7 @@ class Parser:
 
     def _html(self, tag: str, end: int) -> None:
         """A tag alone on its line would begin a block in which nothing is Markdown."""
-        if self._is_bare and self._peek(self._taken(_BLANKS, end)) in {"\n", ""}:
+        if self._is_bare and self._peek(self._taken(BLANKS, end)) in {"\n", "", "<"}:
             self._leave_out(end)
         else:
             self._write(tag, end)
@@ -696,20 +583,6 @@ class Parser:
         self._at = end
         self._begins_anew = self._is_bare
         self._out.remove()
-
-
-# Where a paragraph ends, by what it stands in.
-_ENDS = {
-    Ending.LINE: re.compile(r"\n"),
-    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_ENDS_PARAGRAPH}))"),
-    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{_ENDS_PARAGRAPH}|>))"),
-}
-_WITHIN = re.compile(r"[^\[\]【】［］\\\n]*")
-_BLANKS = re.compile(r"[ \t]*")
-_NO_SPACE = re.compile(r"\S*")
-_NO_ANGLE = re.compile(r"[^<>\n]*")
-_NO_QUOTE = {'"': re.compile(r'[^"\n]*'), "'": re.compile(r"[^'\n]*")}
-_MATH_END = {"$": re.compile(r"(?<![\s\\$])\$(?![\d$])"), "$$": re.compile(r"\$\$")}
 
 
 def _run(ticks: str) -> re.Pattern[str]:

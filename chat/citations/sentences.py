@@ -19,11 +19,11 @@ BETWEEN_CELLS = re.compile(r"\s*\|\s*")
 # A full stop with the quotes, brackets and citations that belong to it.
 CLOSING = r"[\"'”’»)」』*_\]]*"
 END = re.compile(
-    rf"[.!?…]+{CLOSING}(?P<cited>{NUMBERS})?(?:(?=\s)|\Z)|[。！？۔؟]+{CLOSING}(?:{NUMBERS})?"  # noqa: RUF001
+    rf"[.!?…]+{CLOSING}(?P<cited>{NUMBERS})?(?:(?=\s)|\Z)|[。！？۔؟]+{CLOSING}(?:{NUMBERS})?"
 )
 ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|figs?|eqs?|sec|ch|chap|nos?|vol|pp?|dr|mrs?|ms|prof|st|approx|"
-    r"resp|ca|bzw|z\.b|z\. b|d\.h|d\. h|u\.a|usw|vgl|abb|kap|nr|bspw|ggf|sog|inkl|p\.ej|ej|sra?|pág|"
+    r"resp|ca|bzw|z\.b|d\.h|u\.a|usw|vgl|abb|kap|nr|bspw|ggf|sog|inkl|p\.ej|ej|sra?|pág|"
     r"núm|al|inc|ltd|incl|[a-z])|^\W*\d{1,3})\.\Z",
     re.IGNORECASE,
 )

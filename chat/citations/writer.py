@@ -2,7 +2,7 @@
 
 SPACE = " \t\n"
 # What has no space before it.
-PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")  # noqa: RUF001
+PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")
 
 
 class Writer:
@@ -25,6 +25,11 @@ class Writer:
         if self._space or self._before:
             return (self._before or "") + self._space
         return self._parts[-1][-1] if self._parts else ""
+
+    @property
+    def ends_in_gap(self) -> bool:
+        """Whether what came last was removed."""
+        return self._before is not None and not self._space
 
     def take(self) -> str:
         """What has become certain since this was last called."""

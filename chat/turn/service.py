@@ -39,8 +39,8 @@ async def begin(question: Question, *, streaming: bool) -> Turn:
     """Open a turn; the model is being asked when this returns.
 
     With `streaming` its deltas can be followed as they come. Raises DatabaseUnavailable,
-    RateLimited or BudgetExhausted, AnswerInProgress or IdempotencyKeyReused; nothing is stored
-    then. A key that was answered before gives that answer, at once.
+    RateLimited, BudgetExhausted, AnswerInProgress, IdempotencyKeyReused or NothingToReplace;
+    nothing is stored then. A key that was answered before gives that answer, at once.
     """
     turn = Turn(question, idempotency.session_for(question))
     opened = asyncio.get_running_loop().create_future()

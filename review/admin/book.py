@@ -1,21 +1,29 @@
 """What staff see of the book: its editions, and its sections with the questions they answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Case, Exists, OuterRef, QuerySet, When
-from django.http import HttpRequest
+from django.forms import Script
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
 
-from book import search
+from book import runs, search
 from book.models import Edition, Place, Question, Section
 from book.question_vector import with_vector
 from llm import completions
 from llm.prices import cost
+from review import indexing
 from review.admin.reading import ReadOnlyAdmin
 from review.markdown import rendered
 from review.templatetags.review import page_link
@@ -28,11 +36,74 @@ class NeverDeleted(ReadOnlyAdmin):
         return False
 
 
+def column(field: str, label: str) -> Callable[[Any, Edition], int]:
+    """A column with a shorter name than its field's."""
+
+    @admin.display(description=label)
+    def show(self: Any, edition: Edition) -> int:
+        return int(getattr(edition, field))
+
+    return show
+
+
+class Indexing(NeverDeleted):
+    """The list of editions, with the latest run above it and a button for another one."""
+
+    class Media:
+        css = {"all": ["review/review.css"]}
+        js = [Script("review/run.js", defer=True)]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("index-again/", view(self.index_again), name="book_edition_index_again"),
+            path("run/", view(self.run), name="book_edition_run"),
+            *super().get_urls(),
+        ]
+
+    def has_index_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("book.index_book"))
+
+    @method_decorator(require_POST)
+    def index_again(self, request: HttpRequest) -> HttpResponse:
+        if not (self.has_index_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        if not settings.BOOK_SOURCE:
+            messages.error(request, "Set BOOK_SOURCE to where the book is read from.")
+        elif not indexing.index_again():
+            messages.warning(request, "A run works already.")
+        return HttpResponseRedirect(reverse("admin:book_edition_changelist"))
+
+    @method_decorator(require_safe)
+    def run(self, request: HttpRequest) -> HttpResponse:
+        """The part of the page that changes while a run works."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return TemplateResponse(request, "review/run.html", self._of_run(request))
+
+    def _of_run(self, request: HttpRequest) -> dict[str, Any]:
+        run, state = indexing.state()
+        return {
+            "run": run,
+            "state": state,
+            "is_at_work": state in ("starting", "running"),
+            "interrupted": runs.INTERRUPTED,
+            "more_warnings": run.warning_count - len(run.warnings) if run else 0,
+            "may_index": self.has_index_permission(request),
+            "source": settings.BOOK_SOURCE,
+        }
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, (extra_context or {}) | self._of_run(request))
+
+
 @admin.register(Edition)
-class EditionAdmin(NeverDeleted):
+class EditionAdmin(Indexing):
     list_display = (
-        "__str__", "is_current", "published_at", "source", "page_count", "section_count",
-        "question_count", "added_count", "removed_count", "cost",
+        "__str__", "state", "published_at", "source", "pages", "sections", "questions", "new",
+        "gone", "cost",
     )  # fmt: skip
     sortable_by = ()
     fields = readonly_fields = (
@@ -41,6 +112,16 @@ class EditionAdmin(NeverDeleted):
         "embedding_model", "dimension", "configurations", "prompt_tokens", "completion_tokens",
         "embedding_tokens", "cost",
     )  # fmt: skip
+
+    pages, sections = column("page_count", "pages"), column("section_count", "sections")
+    questions = column("question_count", "questions")
+    new, gone = column("added_count", "new or changed"), column("removed_count", "gone or changed")
+
+    @admin.display(description="state")
+    def state(self, edition: Edition) -> str:
+        if edition.is_current:
+            return format_html("<strong>{}</strong>", "current")
+        return "former" if edition.number else "not finished"
 
     @admin.display(description="cost of its questions", empty_value="-")
     def cost(self, edition: Edition) -> str | None:

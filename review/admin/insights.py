@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
+from book.models import Edition
 from review.admin.reading import TooSlow, bounded
 from review.insights import MAX_DAYS, Insights, insights
 
@@ -46,6 +47,7 @@ def insights_page(request: HttpRequest) -> HttpResponse:
         "title": "Insights",
         "form": form,
         "periods": [(days, _days_ago(today, days), today) for days in PERIODS],
+        "lacks_embeddings": Edition.objects.lacks_embeddings(),
         "has_prices": settings.LLM_PRICE_PER_MILLION is not None,
     }
     if form.is_valid():

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test import override_settings
 
 from book import index as indexing
+from book import question_vector
 from tests.helpers.scripted_model import Reply
 from tests.helpers.website import Website, website
 
@@ -55,6 +56,12 @@ class RecordingObserver:
             self.done[what] = self.done.get(what, 0) + more
 
         yield advance
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_questions():
+    """Each test's questions are embedded, also those that an earlier one has asked."""
+    question_vector._remembered.clear()
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """What staff see of the book."""
 
+from importlib import import_module
+
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -52,6 +56,42 @@ def test_a_section_is_shown_with_its_questions_and_cannot_be_changed(index, staf
     assert staff.post(address, {"text": "x"}).status_code == 403
     assert staff.get(reverse("admin:book_section_add")).status_code == 403
     assert staff.get(reverse("admin:book_section_delete", args=[section.pk])).status_code == 403
+
+
+def test_a_reviewer_sees_the_book_and_what_questions_find(index):
+    index()
+    rita = Client()
+    reviewer = User.objects.create_user("rita", is_staff=True)
+    reviewer.groups.add(Group.objects.get(name="Conversation reviewers"))
+    rita.force_login(reviewer)
+    section = Section.objects.get(heading_path__1="Names")
+
+    found = rita.get(reverse("admin:book_section_changelist"), {"q": "What gives a unique name?"})
+
+    assert found.context["cl"].result_list[0] == section
+    assert rita.get(reverse("admin:book_section_change", args=[section.pk])).status_code == 200
+    assert "Edition 1" in rita.get(reverse("admin:book_edition_changelist")).content.decode()
+
+
+def test_insights_say_when_a_book_is_searched_by_its_words_alone(index, staff, settings):
+    sentence = "The book was indexed without embeddings"
+    assert sentence not in staff.get(reverse("insights")).content.decode()
+    settings.EMBEDDING_MODEL = "none"
+
+    index()
+
+    assert sentence in staff.get(reverse("insights")).content.decode()
+
+
+def test_reviewers_of_an_older_release_may_see_the_book_too():
+    group = Group.objects.get(name="Conversation reviewers")
+    theirs = group.permissions.filter(content_type__app_label="book")
+    group.permissions.remove(*theirs)
+    migration = import_module("review.migrations.0002_reviewers_see_the_book")
+
+    migration.grant(apps, connection.schema_editor())
+
+    assert {*theirs.values_list("codename", flat=True)} == {"view_edition", "view_section"}
 
 
 def test_the_list_has_the_current_editions_sections_and_old_ones_open_by_their_id(

@@ -2,10 +2,12 @@
 
 import pytest
 
+from book.models import Edition
 from chat.models import RateWindow
 from tests.book.conftest import BOOK_SETTINGS
 from tests.helpers.scripted_model import Reply
 from tests.helpers.server import running_server
+from tests.helpers.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,18 @@ def test_searches_count_to_the_clients_rate_together_with_questions(serve):
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert read.status_code == 200
     assert answers[-1].headers["Retry-After"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_readiness_says_when_there_are_no_embeddings_and_is_ready_nevertheless(get):
+    def ready():
+        answer = get("/health/ready")
+        return answer.status_code, answer.json()["status"], answer.json()["checks"]["book"]
+
+    edition = Edition.objects.current().get()
+    eventually(lambda: ready() == (200, "ready", "ok"))
+    Edition.objects.current().update(embedding_model="")
+    try:
+        eventually(lambda: ready() == (200, "ready", "indexed without embeddings"))
+    finally:
+        edition.save()

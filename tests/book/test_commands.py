@@ -81,7 +81,7 @@ def test_evaluate_search_gives_figures_and_compares_them(published, command, tmp
         {"question": "unique name in the graph", "section": "Names"},
         {"question": "best effort drops lost messages", "url": "#quality-of-service"},
         {"question": "declared with a type", "section": ["Topics"], "group": "wrong"},
-        {"question": "How do I bake bread?"},
+        {"question": "How do I bake bread?", "group": "silent"},
     ]
     questions.write_text("\n".join(map(json.dumps, cases)))
 
@@ -89,7 +89,9 @@ def test_evaluate_search_gives_figures_and_compares_them(published, command, tmp
 
     assert done.returncode == 0, done.stderr
     assert "all (4 questions): recall@1 0.667" in done.stdout
-    assert "AUC of sureness" in done.stdout
+    for group in ("- (2", "wrong (1", "all (4"):
+        (line,) = (each for each in done.stdout.splitlines() if each.startswith(group))
+        assert "AUC of sureness 1.000" in line
     assert json.loads(figures.read_text())["recall"]["1"] == pytest.approx(2 / 3)
     assert command("evaluate_search", questions, "--baseline", figures).returncode == 0
     figures.write_text(figures.read_text().replace('"mrr": 0.', '"mrr": 1.'))

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from book import contents, editions, search
+from book import chunks, contents, editions, search
 from book import index as indexing
 from book.locks import locked
 from book.models import Chunk, Edition, Lexeme, Page, Posting, Question, QuestionSet, Section
@@ -176,6 +176,7 @@ def test_questions_in_several_languages_are_asked_for_at_once_and_stemmed_in_eac
     assert [languages[line] for line in lines.splitlines()] == ["en", "de", "ur"]
     edition = Edition.objects.current().get()
     assert edition.configurations == ["english", "german", "simple"]
+    assert edition.configuration_chunks == [10, 5, 5]
 
 
 def test_a_language_that_is_added_is_asked_for_alone(index, models, settings):
@@ -207,6 +208,28 @@ def test_another_embedding_model_embeds_all_anew_as_an_edition(index, models, se
     }
 
 
+def test_another_way_of_cutting_cuts_anew_and_embeds_what_differs(index, models, monkeypatch):
+    index()
+    models.embedding_requests.clear()
+    models.requests.clear()
+    cut = chunks.chunk_texts
+    monkeypatch.setattr(chunks, "VERSION", chunks.VERSION + 1)
+    monkeypatch.setattr(
+        chunks,
+        "chunk_texts",
+        lambda path, text: [part.replace("one job", "a job") for part in cut(path, text)],
+    )
+
+    assert index().edition == 2
+
+    assert models.requests == []
+    assert len(embedded_texts(models)) == 1
+    assert Chunk.objects.filter(version=chunks.VERSION).count() == 5
+    assert Chunk.objects.count() == 15
+    assert found("a process that does a job")[0] == "Nodes"
+    assert index().edition is None
+
+
 def test_without_an_embedding_model_the_words_are_searched(index, settings, observer):
     settings.EMBEDDING_MODEL = "none"
 
@@ -236,6 +259,17 @@ def test_it_says_before_what_questions_will_cost(index, settings, observer):
 
     assert "5 sections" in observer.notes[0]
     assert "for about" in observer.notes[0]
+
+
+def test_it_warns_where_the_answers_will_be_cut_off(index, settings, observer):
+    settings.LLM_MAX_OUTPUT_TOKENS = 50
+    index()
+    assert not any("LLM_MAX_OUTPUT_TOKENS" in each for each in observer.warnings)
+
+    settings.BOOK_LANGUAGES = ["de", "ur"]
+    index()
+
+    assert any("LLM_MAX_OUTPUT_TOKENS (50)" in each for each in observer.warnings)
 
 
 def test_no_questions_asks_nobody(index, models):
@@ -272,7 +306,7 @@ def test_an_empty_folder_changes_nothing(index, tmp_path):
     index()
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises((indexing.SourceError, indexing.NothingFound)):
+    with pytest.raises(indexing.SourceError):
         index(tmp_path / "empty")
 
     assert Edition.objects.current().get().number == 1

@@ -12,6 +12,7 @@ import pytest
 from book.read.html import parsed
 from tests.book.reading import BOOK, addresses, read
 from tests.helpers import CHECKOUT
+from tests.helpers.browser import ELSEWHERE
 from tests.helpers.website import website
 
 BOOKS = Path(__file__).parent / "books"
@@ -33,12 +34,12 @@ def sections_of_nodes(pages):
     return {section.heading_path: section.text for section in page.sections}
 
 
-def assert_read_in_full(pages, *, has_tabs=True, has_math=True, language="python"):
+def assert_read_in_full(pages, *, has_tabs=True, language="python"):
     """Each page once in the book's order, all of its text and nothing of what is around it."""
     nodes = sections_of_nodes(pages)
     assert list(nodes) == list(EXPECTED)
     for path, text in EXPECTED.items():
-        if text is not None and (has_math or "$" not in text):
+        if text is not None:
             assert nodes[path].replace(" [^1]", "[^1]") == text
     start, prices = nodes[*PATH, "Start a node"], nodes[*PATH, "Sensors & prices"]
     assert "> Two nodes of one name **stop** each other." in start.replace("Names are unique ", "")
@@ -74,6 +75,58 @@ def assert_addresses_exist(pages, folder):
     assert len(set(anchors)) == len(anchors)
 
 
+# The heading that an address leads to: it, one in it or around it, or the first one after it.
+HEADING = """
+(anchor) => {
+    const headings = "h1, h2, h3, h4, h5, h6";
+    const named = anchor ? document.getElementById(anchor) : document.querySelector("h1");
+    const after = (each) =>
+        named.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING;
+    return named && (named.closest(headings) ?? named.querySelector(headings)
+        ?? [...document.querySelectorAll(headings)].find(after));
+}
+"""
+# Nothing is over it either, such as a bar at the top of the window.
+IS_IN_VIEW = f"""
+(anchor) => {{
+    const heading = ({HEADING})(anchor);
+    if (!heading || document.readyState !== "complete") return false;
+    const words = document.createRange();
+    words.selectNodeContents(heading);
+    const {{left, top, bottom}} = words.getClientRects()[0];
+    const there = document.elementFromPoint(left + 2, (top + bottom) / 2);
+    return top > -1 && bottom <= innerHeight && heading.contains(there);
+}}
+"""
+NO_TEXT_OF_THE_HEADING = str.maketrans("", "", "\u200b\u00b6#")
+
+
+@pytest.fixture
+def opens(browser):
+    """Asserts that every section's address opens at its heading, as a host serves the folder."""
+    with website() as site, browser.new_context(viewport={"width": 1200, "height": 600}) as context:
+        context.route(ELSEWHERE, lambda route: route.abort())  # fonts, MathJax
+
+        def assert_opens(folder, at="/"):
+            site.serve_folder(folder, at)
+            pages = read(f"{site.url.rstrip('/')}{at}", [])
+            assert len(pages) > 2
+            for page in pages:
+                for section in page.sections:
+                    assert_opens_at_heading(context, page.url, section)
+
+        yield assert_opens
+
+
+def assert_opens_at_heading(context, url, section):
+    tab = context.new_page()
+    tab.goto(f"{url}#{section.anchor}" if section.anchor else url)
+    tab.wait_for_function(IS_IN_VIEW, arg=section.anchor, timeout=10_000)
+    text = tab.evaluate(f"(anchor) => ({HEADING})(anchor).textContent", section.anchor)
+    assert " ".join(text.translate(NO_TEXT_OF_THE_HEADING).split()) == section.heading_path[-1]
+    tab.close()
+
+
 def built(*command, cwd=None, **environment):
     subprocess.run(command, cwd=cwd, env=os.environ | environment, check=True, timeout=600)
 
@@ -84,7 +137,7 @@ def copied(tmp_path):
     return lambda name: shutil.copytree(BOOKS / name, tmp_path / name)
 
 
-def test_a_book_by_mkdocs_material(copied, tmp_path, problems):
+def test_a_book_by_mkdocs_material(copied, tmp_path, problems, opens):
     source = copied("mkdocs")
     out = tmp_path / "site"
     mkdocs = (sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--quiet")
@@ -113,6 +166,7 @@ def test_a_book_by_mkdocs_material(copied, tmp_path, problems):
         (page.url.removeprefix(f"{BOOK}/"), page.title) for page in pages
     ]
     assert len(problems) == 1
+    opens(out)
 
 
 BUILD_BOTH = """
@@ -122,7 +176,7 @@ for theme in ("furo", "alabaster"):
 """
 
 
-def test_a_book_by_sphinx_in_two_themes(copied, problems):
+def test_a_book_by_sphinx_in_two_themes(copied, problems, opens):
     source = copied("sphinx")
     built(sys.executable, "-W", "ignore", "-c", BUILD_BOTH, cwd=source)
 
@@ -139,11 +193,12 @@ def test_a_book_by_sphinx_in_two_themes(copied, problems):
         prices = sections_of_nodes(pages)[*PATH, "Sensors & prices"]
         assert "*What sensors cost*" in prices
         assert "**mast**\n\nMasts are tall." in prices
+        opens(source / "out" / theme, f"/{theme}/")
     assert problems == []
 
 
 @pytest.mark.generators
-def test_a_book_by_jupyter_book(copied, problems):
+def test_a_book_by_jupyter_book(copied, problems, opens):
     jupyter_book = CHECKOUT / ".venv" / "generators" / "bin" / "jupyter-book"
     source = copied("jupyter")
     built(str(jupyter_book), "build", "-q", ".", cwd=source)
@@ -159,11 +214,12 @@ def test_a_book_by_jupyter_book(copied, problems):
     assert_read_in_full(pages)
     assert_addresses_exist(pages, out)
     assert problems == []
+    opens(out)
 
 
 @pytest.mark.generators
-def test_a_book_by_docusaurus(tmp_path, problems):
-    """Built beside the example book, with its packages."""
+def test_a_book_by_docusaurus(tmp_path, problems, opens):
+    """Built beside the example book, with its packages, and with KaTeX from the tools'."""
     project = CHECKOUT / "examples" / "docusaurus"
     work = tmp_path / "work"
     shutil.copytree(BOOKS / "docusaurus", work / "docs")
@@ -171,7 +227,7 @@ def test_a_book_by_docusaurus(tmp_path, problems):
     shutil.copy(project / "package.json", work)
     (work / "node_modules").symlink_to(project / "node_modules")
     out = tmp_path / "out"
-    environment = {"BOOK_URL": json.dumps(BOOK)}
+    environment = {"BOOK_URL": json.dumps(BOOK), "TOOLS": str(CHECKOUT / "node_modules")}
     built("npx", "docusaurus", "build", "--out-dir", str(out), cwd=work, **environment)
 
     pages = read(out, problems)
@@ -182,7 +238,8 @@ def test_a_book_by_docusaurus(tmp_path, problems):
         "/parts/first",
         "/parts/nodes",
     ]
-    assert_read_in_full(pages, has_math=False)
+    assert_read_in_full(pages)
     assert_addresses_exist(pages, out)
     assert addresses(read(work, problems)) == addresses(pages)
     assert problems == []
+    opens(out, "/robots/")

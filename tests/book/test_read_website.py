@@ -163,6 +163,21 @@ def test_redirects_are_followed_within_the_site_alone(site, problems):
     assert "/admin/" not in site.requests
 
 
+def test_this_machine_is_asked_for_nothing_but_the_source(site, problems):
+    with another_site() as other:
+        inside = other.url.replace("127.0.0.1", "localhost")
+        site.pages |= {
+            "/": page("Start", "a.html", "b.html", "c.html", f"{inside}secret.html"),
+            "/a.html": redirect(f"{inside}secret.html"),
+            "/b.html": f'<meta http-equiv=refresh content="0; url={inside}secret.html">',
+            "/c.html": page("C", following=f"{inside}secret.html") + f"<img src={inside}x.png>",
+        }
+
+        assert titles(read(site.url, problems)) == ["Start", "C"]
+        assert other.requests == []
+    assert f"it redirects to {inside}secret.html, which is not part of the site." in problems[0]
+
+
 def test_a_sitemap_cannot_name_other_hosts(site, problems):
     with another_site() as other:
         site.pages |= {

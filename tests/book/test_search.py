@@ -15,7 +15,12 @@ pytestmark = pytest.mark.django_db
 
 def find(question, limit=5, **query):
     """What is found by words and, as far as there are embeddings, by meaning."""
-    asked = asyncio.run(question_vector.with_vector(search.Query(question, **query)))
+    return executed(
+        asyncio.run(question_vector.with_vector(search.Query(question, **query))), limit
+    )
+
+
+def executed(asked, limit):
     with connection.cursor() as cursor:
         cursor.execute(*search.statement(asked, limit))
         return search.read_rows(cursor.fetchall(), limit)
@@ -52,10 +57,35 @@ def test_a_section_counts_once_however_many_of_its_chunks_are_found(index):
     assert len(found) == len(set(found)) == 5
 
 
-def test_sureness_is_high_for_a_question_like_one_that_was_written(index):
+def test_sureness_is_high_where_the_words_are_known_and_one_section_stands_out(index):
     index()
 
-    assert find("Why Names?").sureness > 0.9 > find("How do I bake bread at home?").sureness
+    sure = find("Why Names?").sureness
+    common, unknown = find("What would a beginner ask about?"), find("How do I bake bread at home?")
+
+    assert 1 >= sure > common.sureness > unknown.sureness >= 0
+
+
+def test_embeddings_count_little_in_a_language_that_their_model_does_not_know(
+    index, models, settings
+):
+    settings.BOOK_LANGUAGES = ["de"]
+    models.decides(
+        lambda body: Reply(
+            "Wie benenne ich sie?" if "> Names" in str(body) else "Warum ist das so wichtig?"
+        )
+    )
+    index()
+    asked = asyncio.run(question_vector.with_vector(search.Query("Reliable delivery of messages")))
+
+    def lead_of_words(languages):
+        vector = asked.vector._replace(languages=languages)
+        hits = executed(search.Query("Wie benenne ich sie?", vector=vector), 5).hits
+        score = {hit.title: hit.score for hit in hits}
+        return score["Names"] - score["Quality of service"]
+
+    assert lead_of_words(()) == lead_of_words(("de",)) == lead_of_words(("en", "de-AT"))
+    assert lead_of_words(("en",)) > lead_of_words(()) + 0.2
 
 
 def test_without_a_book_nothing_is_found(db, models):
@@ -98,7 +128,7 @@ def test_the_readers_page_and_what_was_cited_count_a_little(index, book, setting
     (book / "3-left.md").write_text(same.format("Left", "first spring, its lever and joint"))
     (book / "4-right.md").write_text(same.format("Right", "second screw or the cable it pulls"))
     index()
-    question = "gripper closes with force"
+    question = "gripper closes with force of a spring"
     first, second = find(question, 2).hits
 
     on_page = find(question, 2, page_url=f"{second.page_url}#anywhere").hits[1]
@@ -150,6 +180,7 @@ def test_another_embedding_model_than_the_editions_leaves_the_words(index, setti
 def test_an_embedding_service_that_fails_or_is_slow_leaves_the_words(index, models, monkeypatch):
     index()
     monkeypatch.setattr(question_vector, "QUESTION_SECONDS", 0.1)
+    question_vector._remembered.clear()
     for trouble in (Reply(status=401), Reply(delay=5), Reply(body=b"[]")):
         models.embeds(trouble)
 

@@ -5,21 +5,33 @@ import subprocess
 
 import psutil
 import pytest
+from django.test import override_settings
 from playwright.sync_api import expect
 
+from book import index as indexing
+from tests.book.conftest import RecordingObserver, empty_tables
+from tests.helpers.browser import elsewhere
+from tests.helpers.marks import mark_of
+from tests.helpers.reader import answered, replies, say
+from tests.helpers.scripted_model import Reply
 from tests.helpers.server import CHECKOUT
 from tests.helpers.waiting import eventually
 
 pytestmark = pytest.mark.docusaurus
 EXAMPLE = CHECKOUT / "examples" / "docusaurus"
 BOOK = "http://localhost:3000"
+READ = {"EMBEDDING_MODEL": "word-vectors", "BOOK_URL": f"{BOOK}/", "BOOK_QUESTIONS": 0}
 ANSWER = "A node is one of a robot's programs, running on its own."
 
 
 @pytest.fixture
-def book(serve, tmp_path):
+def server(serve):
+    return serve(EMBEDDING_MODEL=READ["EMBEDDING_MODEL"], BOOK_URL=READ["BOOK_URL"])
+
+
+@pytest.fixture
+def book(server, tmp_path):
     """The built book on port 3000, with the chat of a server of ours."""
-    server = serve()
     environment = os.environ | {"CHAT_URL": server.base_url}
     built = str(tmp_path / "book")
     subprocess.run(
@@ -51,14 +63,13 @@ def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
 
     page.get_by_role("button", name="Ask the book").click()
     page.get_by_role("button", name="What is a node?").click()
-    replies = page.locator(".message.assistant .text")
-    expect(replies).to_have_text(ANSWER)
+    expect(replies(page)).to_have_text(ANSWER)
 
     # Another page, by the client's own navigation.
     page.locator("aside").get_by_role("link", name="Nodes").click()
     expect(page.get_by_role("heading", name="Nodes", exact=True)).to_be_visible()
     assert page.evaluate("window.first")
-    expect(replies).to_have_text(ANSWER)
+    expect(replies(page)).to_have_text(ANSWER)
 
     passage = page.locator("article p").first
     passage.evaluate("each => getSelection().selectAllChildren(each)")
@@ -73,9 +84,42 @@ def test_a_docusaurus_book_has_the_chat_on_all_its_pages(visit, book, model):
     assert page.evaluate("window.first")
     page.go_forward()
     page.reload()
-    expect(replies).to_have_text([ANSWER, ANSWER])
+    expect(replies(page)).to_have_text([ANSWER, ANSWER])
     expect(page.locator("book-chat")).to_have_count(1)
     panel = page.get_by_role("dialog", name="Ask the book")
     assert panel.evaluate("each => getComputedStyle(each).colorScheme") == "dark"  # as the book
     page.wait_for_load_state("networkidle")
     page.screenshot(path=CHECKOUT / "docs" / "screenshots" / "docusaurus.png")
+
+
+@pytest.fixture
+def indexed(book, model, tmp_path, django_db_blocker):
+    """The server has read the built book."""
+    of_model = {"OPENAI_BASE_URL": model.base_url, "OPENAI_MODEL": "scripted"}
+    with django_db_blocker.unblock(), override_settings(**READ, **of_model):
+        elsewhere(lambda: indexing.run(str(tmp_path / "book"), RecordingObserver()))
+    yield book
+    with django_db_blocker.unblock():
+        elsewhere(empty_tables)
+
+
+def test_a_cited_sentence_of_a_docusaurus_book_is_one_click_away(visit, indexed, model):
+    sentence = "A callback that computes for two seconds holds up every other callback of that node"
+    model.decides(lambda body: Reply(f"{sentence} [{mark_of(body, 'One callback at a time')}]."))
+    page = visit(color_scheme="dark", viewport={"width": 1300, "height": 720})
+    page.goto(indexed)
+    page.get_by_role("button", name="Ask the book").click()
+    say(page, "Why should a callback not compute for two seconds?")
+    answered(page)
+
+    replies(page).locator("a.number").click()  # the browser's own highlight, on another page
+    page.wait_for_url("**/nodes*")
+    expect(page.locator("article").get_by_text(sentence)).to_be_in_viewport()
+    page.evaluate("scrollTo(0, 0)")
+    replies(page).locator("a.number").click()  # ours, without loading the page again
+
+    highlighted = page.evaluate("[...CSS.highlights.get('book-chat')].join()")
+    assert sentence in highlighted.replace("\n", " ")
+    expect(page.locator("article").get_by_text(sentence)).to_be_in_viewport()
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=CHECKOUT / "docs" / "screenshots" / "docusaurus-sources.png")

@@ -196,7 +196,7 @@ def looks(monkeypatch):
     async def query(work, seconds):
         made.append(seconds)
         await asyncio.sleep(0.01)
-        return "ok", True
+        return {"database": "ok", "migrations": "ok"}
 
     monkeypatch.setattr(health, "in_thread", query)
     monkeypatch.setattr(health, "_last", (-health.KEPT_SECONDS, {}))

@@ -80,7 +80,7 @@ def test_history_is_oldest_first_with_all_fields(client, session):
     }
     assert reply.keys() == {
         "id", "role", "content", "status", "error_code", "created_at", "selected_text",
-        "page_url", "reply_to", "feedback", "correction",
+        "page_url", "reply_to", "feedback", "correction", "replaced", "sources", "grounding",
     }  # fmt: skip
 
 

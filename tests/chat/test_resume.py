@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pytest
@@ -135,12 +135,12 @@ def test_only_so_many_follow_one_session_at_once(hosts, model, session):
     one, _ = hosts
     model.says(Reply("One two three.", hold_after=1))
 
-    with streaming(one, session_id=session) as first:
+    with streaming(one, session_id=session) as first, ExitStack() as others:
         next(first)
-        with following(one, session), following(one, session), following(one, session):
-            with following(one, session) as last:
-                refused = one.get(f"/chat/{session}/stream")
-                assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
-                model.release()
-                assert kinds([*last]) == WHOLE
+        *_, last = [others.enter_context(following(one, session)) for _ in range(4)]
+        refused = one.get(f"/chat/{session}/stream")
+        model.release()
+        assert kinds([*last]) == WHOLE
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert eventually(lambda: one.get(f"/chat/{session}/stream").status_code == 200)

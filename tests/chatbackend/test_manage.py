@@ -52,3 +52,22 @@ def test_a_full_disk_is_said_in_a_sentence(environment, command):
     assert done.returncode == 1
     assert done.stderr.endswith("The output cannot be written: No space left on device.\n")
     assert "Traceback" not in done.stderr
+
+
+def test_the_sdk_is_imported_by_servers_and_not_by_commands_that_ask_nobody(environment):
+    code = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'chatbackend.settings'\n"
+        "django.setup(); import book.management.commands.index_book\n"
+        "assert 'openai' not in sys.modules\n"
+        "import chatbackend.asgi; assert 'openai' in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr

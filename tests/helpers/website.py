@@ -1,5 +1,6 @@
 """A site on this machine for what reads sites: pages from a dictionary, requests kept."""
 
+import mimetypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,14 +22,19 @@ class Website:
         self.pages: dict[str, str | bytes | Respond] = {}
         self.requests: list[str] = []
 
-    def serve_folder(self, folder: Path) -> None:
+    def serve_folder(self, folder: Path, at: str = "/") -> None:
+        """As static hosts do: index.html is its folder's, whose address ends with a slash."""
         for file in folder.rglob("*"):
             if file.is_file():
-                path = "/" + file.relative_to(folder).as_posix()
-                self.pages[path.removesuffix("index.html")] = file.read_bytes()
+                path = at + file.relative_to(folder).as_posix()
+                self.pages[path] = file.read_bytes()
+                if file.name == "index.html":
+                    address = path.removesuffix("index.html")
+                    self.pages[address] = self.pages.pop(path)
+                    self.pages[address.rstrip("/")] = redirect(address)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        page = self.pages.get(request.path)
+        page = self.pages.get(request.path) or self.pages.get(request.path.partition("?")[0])
         self.requests.append(request.path)
         if callable(page):
             page(request)
@@ -43,9 +49,9 @@ class Website:
             self.requests[-1] += " unchanged"
             respond(request, 304, b"")
             return
-        kind = "text/html; charset=utf-8"
-        if request.path.endswith((".xml", ".txt")):
-            kind = "text/plain" if request.path.endswith("txt") else "application/xml"
+        kind = mimetypes.guess_type(request.path.partition("?")[0])[0] or "text/html"
+        if kind == "text/html":
+            kind = "text/html; charset=utf-8"
         respond(request, 200, body, ETag=etag, Content_Type=kind)
 
 

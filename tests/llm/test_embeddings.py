@@ -8,7 +8,13 @@ import time
 import pytest
 
 from llm import embeddings, providers
-from llm.embeddings import MAX_BATCH_CHARS, MAX_BATCH_TEXTS, EmbeddingModel, embedding_model
+from llm.embeddings import (
+    MAX_BATCH_CHARS,
+    MAX_BATCH_TEXTS,
+    EmbeddingModel,
+    embedding_model,
+    embedding_model_name,
+)
 from llm.errors import ModelMisconfigured, ModelRateLimited, ModelTimeout, ModelUnavailable
 from llm.providers import OPENAI_URL, Provider
 from llm.spending import Spending
@@ -242,6 +248,7 @@ def test_who_embeds_follows_from_the_settings(settings, values, asked):
 
     facts = (found.name, found.provider.api_key, found.provider.base_url) if found else None
     assert facts == asked
+    assert embedding_model_name() == (asked[0] if asked else "")
     assert providers.has_embeddings() == (asked is not None)
 
 

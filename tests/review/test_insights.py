@@ -262,8 +262,8 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_messages(rita, c
     with CaptureQueriesContext(connection) as queries:
         rita.get(PAGE, period())
 
-    # Session and user, permissions (2), savepoint, time limit, days, places, unanswered, release.
-    assert len(queries) == 10, [query["sql"][:80] for query in queries]
+    # Session, user, permissions (2), book, savepoint, limit, days, places, unanswered, release.
+    assert len(queries) == 11, [query["sql"][:80] for query in queries]
 
 
 def test_the_figures_need_the_permission_to_view_conversations(rita):

@@ -449,6 +449,8 @@ def test_the_group_of_reviewers_exists_after_migrate():
         "review_chatsession",
         "correct_message",
         "export_chatsession",
+        "view_edition",
+        "view_section",
     }
 
 

@@ -201,21 +201,6 @@ test("a failed question is retried in place, under its key", async () => {
   assert.deepEqual([reply.text, reply.status, reply.failure], ["An answer.", "complete", null]);
 });
 
-test("a question that failed on an earlier page is asked anew", async () => {
-  new Store(server.origin).set("session", "session-1");
-  server.script("GET", history(turn(1, { content: "", status: "failed" })));
-  server.script("POST", answer());
-  const conversation = loadPage();
-  await conversation.open();
-
-  const end = ended(conversation);
-  conversation.retry(conversation.messages[1]);
-  await end;
-
-  assert.equal(server.received("POST")[0].body.message, QUESTION);
-  assert.equal(conversation.messages.length, 4);
-});
-
 // Coming back -----------------------------------------------------------------------------------
 /** Ask, and leave the page once `count` requests have arrived: the stored question remains. */
 async function leaveWhileAsking(count = 1) {
@@ -351,6 +336,173 @@ test("a question asked while the past is loading follows it", async () => {
   );
 });
 
+// Sources ---------------------------------------------------------------------------------------
+const SOURCE = { number: 1, title: "Nodes", section: "What", url: "https://book.example/nodes#what", text: "A node." };
+
+test("a source is known before the text that cites it, and its quote when the answer is finished", async () => {
+  let goOn = () => {};
+  const isSeen = new Promise((resolve) => {
+    goOn = () => resolve(undefined);
+  });
+  const { start, source, delta, finish } = frames;
+  const last = finish("stop", { sources: [SOURCE], grounding: "book" });
+  server.script("POST", stream(start(), source(1, SOURCE.url, "Nodes"), delta("One [1]."), isSeen, last));
+  const conversation = loadPage();
+  const end = ended(conversation);
+
+  conversation.ask(QUESTION, "", PAGE);
+  await eventually(() => conversation.messages[1].text);
+  assert.deepEqual(conversation.messages[1].sources, [{ number: 1, title: "Nodes", url: SOURCE.url }]);
+  goOn();
+  await end;
+
+  assert.deepEqual([conversation.messages[1].sources, conversation.messages[1].grounding], [[SOURCE], "book"]);
+});
+
+test("a reload shows the same sources", async () => {
+  new Store(server.origin).set("session", "session-1");
+  const nearest = [{ title: "Nodes", section: "What", url: SOURCE.url }];
+  const [question, reply] = turn(1);
+  server.script("GET", history([question, { ...reply, sources: [SOURCE], grounding: "silent", nearest }]));
+  const conversation = loadPage();
+
+  await conversation.open();
+
+  const [, shown] = conversation.messages;
+  assert.deepEqual([shown.sources, shown.grounding, shown.nearest], [[SOURCE], "silent", nearest]);
+});
+
+// In the place of an earlier question -----------------------------------------------------------
+const texts = (conversation) => conversation.messages.map(({ text }) => text);
+
+/** The conversation after a reload. */
+async function loadConversation(...messages) {
+  new Store(server.origin).set("session", "session-1");
+  server.script("GET", history(messages));
+  const conversation = loadPage();
+  await conversation.open();
+  return conversation;
+}
+
+test("another answer takes the place of the last one", async () => {
+  const conversation = await loadConversation(...turn(1), ...turn(2, { question: "And a topic?" }));
+  server.script("POST", answer("Another.", "reply-3"));
+
+  const end = ended(conversation);
+  await conversation.askAgain(conversation.messages.at(-1));
+  await end;
+
+  const [{ body }] = server.received("POST");
+  assert.deepEqual([body.replaces, body.message, body.session_id], ["question-2", "And a topic?", "session-1"]);
+  assert.deepEqual(texts(conversation), [QUESTION, "An answer.", "And a topic?", "Another."]);
+});
+
+test("an edited question takes the place of all that followed it", async () => {
+  const conversation = await loadConversation(...turn(1), ...turn(2));
+  server.script("POST", answer("Edited.", "reply-3"));
+
+  const end = ended(conversation);
+  await conversation.replace(conversation.messages[0], "What is a topic?", "A passage.", PAGE);
+  await end;
+
+  const [{ body }] = server.received("POST");
+  assert.deepEqual([body.replaces, body.message, body.selected_text], ["question-1", "What is a topic?", "A passage."]);
+  assert.deepEqual(texts(conversation), ["What is a topic?", "Edited."]);
+});
+
+test("the id of a question that was asked here is looked up, on earlier pages of the history too", async () => {
+  server.script("POST", answer("One.", "reply-1"), answer("Two.", "reply-9"));
+  const conversation = loadPage();
+  const reply = await ask(conversation);
+  server.script("GET", history(turn(5), true), history(turn(1)));
+
+  const end = ended(conversation);
+  await conversation.askAgain(reply);
+  await end;
+
+  assert.equal(server.received("POST")[1].body.replaces, "question-1");
+  assert.match(server.received("GET")[1].path, /before=question-5/);
+  assert.deepEqual(texts(conversation), [QUESTION, "Two."]);
+});
+
+test("what was replaced is not shown, whatever page of the history it is on", async () => {
+  const replaced = turn(1).map((message) => ({ ...message, replaced: true }));
+  new Store(server.origin).set("session", "session-1");
+  server.script("GET", history([...replaced, ...turn(2)], true), history(replaced, true), history(turn(0)));
+  const conversation = loadPage();
+
+  await conversation.open();
+  assert.deepEqual(texts(conversation), [QUESTION, "An answer."]);
+  await conversation.loadOlder();
+  await conversation.loadOlder();
+
+  assert.equal(conversation.messages.length, 4);
+  const [, second, third] = server.received("GET");
+  assert.match(second.path, /before=question-1/);
+  assert.match(third.path, /before=question-1/);
+});
+
+test("a refused replacement can be sent again or dropped, and then the earlier answer is back", async () => {
+  const conversation = await loadConversation(...turn(1));
+  server.script("POST", refuse(429, "rate_limited", { retryable: true }));
+
+  const end = ended(conversation);
+  await conversation.askAgain(conversation.messages[1]);
+  await end;
+  const [, failed] = conversation.messages;
+  assert.deepEqual([failed.status, failed.id, failed.outgoing.question.replaces], ["failed", null, "question-1"]);
+  await conversation.restore();
+
+  assert.deepEqual(texts(conversation), [QUESTION, "An answer."]);
+  assert.equal(stored("asked"), null);
+});
+
+test("after a reload a refused replacement is still in the place of what it is to replace", async () => {
+  const conversation = await loadConversation(...turn(1), ...turn(2));
+  server.script("POST", refuse(503, "database_unavailable", { retryable: true }));
+  const end = ended(conversation);
+  await conversation.replace(conversation.messages[0], "Edited?", "", PAGE);
+  await end;
+
+  const reloaded = loadPage();
+  await reloaded.open();
+  assert.deepEqual(texts(reloaded), ["Edited?", ""]);
+  server.script("POST", answer("Edited.", "reply-3"));
+  const secondEnd = ended(reloaded);
+  await reloaded.retry(reloaded.messages.at(-1));
+  await secondEnd;
+
+  const [first, second] = server.received("POST");
+  assert.equal(second.body.replaces, "question-1");
+  assert.equal(first.headers["idempotency-key"], second.headers["idempotency-key"]);
+});
+
+test("a failed question of an earlier visit is asked again in its own place", async () => {
+  const conversation = await loadConversation(...turn(1, { content: "", status: "failed" }));
+  server.script("POST", answer("At last.", "reply-2"));
+
+  const end = ended(conversation);
+  await conversation.retry(conversation.messages[1]);
+  await end;
+
+  assert.equal(server.received("POST")[0].body.replaces, "question-1");
+  assert.deepEqual(texts(conversation), [QUESTION, "At last."]);
+});
+
+test("a question that never arrived is edited without the server knowing of it", async () => {
+  server.script("POST", refuse(422, "invalid_request"));
+  const conversation = loadPage();
+  await ask(conversation);
+  server.script("POST", answer("Edited."));
+
+  const end = ended(conversation);
+  await conversation.replace(conversation.messages[0], "Edited?", "", PAGE);
+  await end;
+
+  assert.equal("replaces" in server.received("POST")[1].body, false);
+  assert.deepEqual(texts(conversation), ["Edited?", "Edited."]);
+});
+
 // Stopping --------------------------------------------------------------------------------------
 test("a stopped answer keeps its text", async () => {
   let stopNow = () => {};
@@ -394,6 +546,31 @@ test("stopping is tried again until the question has arrived", async () => {
 
   assert.equal(server.received("POST").filter(({ path }) => path.endsWith("/stop")).length, 3);
   assert.equal(conversation.messages[1].status, "stopped");
+});
+
+test("stopping that is refused for its rate waits as long as the server says", async () => {
+  const times = [];
+  let stopNow = () => {};
+  const isStopped = new Promise((resolve) => {
+    stopNow = () => resolve(undefined);
+  });
+  const tooFast = refuse(429, "rate_limited", { retryAfter: 10 });
+  server.script("POST", stream(frames.start(), isStopped, { type: "abort" }), (response, request) => {
+    times.push(performance.now());
+    if (times.length === 1) return tooFast(response, request);
+    stopNow();
+    response.writeHead(202).end();
+  });
+  const conversation = loadPage();
+  const end = ended(conversation);
+  conversation.ask(QUESTION, "", PAGE);
+  await eventually(() => conversation.messages[1].id);
+
+  await conversation.stop();
+  await end;
+
+  assert.equal(times.length, 2);
+  assert.ok(times[1] - times[0] >= 190); // 10 s, fifty times as fast
 });
 
 test("where the server cannot be reached, stopping ends the waiting here", async () => {

@@ -85,7 +85,8 @@ export function hangUp() {
 export const frames = {
   start: (messageId = "reply-1") => ({ type: "start", messageId }),
   delta: (delta) => ({ type: "text-delta", id: "0", delta }),
-  finish: (finishReason = "stop") => ({ type: "finish", finishReason }),
+  source: (number, url, title) => ({ type: "source-url", sourceId: String(number), url, title }),
+  finish: (finishReason = "stop", messageMetadata = {}) => ({ type: "finish", finishReason, messageMetadata }),
 };
 
 /**

@@ -62,7 +62,8 @@ class Command(BaseCommand):
             groups[each.case.group].append(each)
         if len(groups) > 1:
             for name, members in groups.items():
-                self.stdout.write(harmless(line(name or "-", evaluation.figures(members))))
+                of_group = evaluation.figures(members, tried)
+                self.stdout.write(harmless(line(name or "-", of_group)))
         self.stdout.write(line("all", found))
         for what in ("embedding", "statement"):
             half, most = evaluation.p50_p95([getattr(each, f"{what}_ms") for each in tried])

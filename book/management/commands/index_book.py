@@ -1,22 +1,16 @@
 """Read the book and make it the current edition."""
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 from loguru import logger
 
-from book import index
-from book.editions import Changes
-from book.locks import Unreachable
+from book import index, runs
+from book.management.background import LogObserver, end_with, lower_priority
 from book.management.console import ConsoleObserver
 from book.models import Edition
-from book.questions import TooManyFailures
-from llm.errors import ModelError
-
-KEPT = "The current edition stays, and what was done so far is kept for the next run."
 
 
 class Command(BaseCommand):
@@ -46,44 +40,46 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-none", action="store_true", help="do nothing where a book is indexed already"
         )
+        # As the admin starts it: the key of the run's row, and a pipe that ends with the server.
+        parser.add_argument("--run", type=int, help=SUPPRESS)
+        parser.add_argument("--ends-with", type=int, help=SUPPRESS)
 
     def handle(self, **options: Any) -> None:
-        for package in ("book", "llm"):  # what goes wrong is printed
-            logger.disable(package)
         source = options["source"] or settings.BOOK_SOURCE
         if options["if_none"] and (not source or Edition.objects.current().exists()):
             return
         if not source:
             raise CommandError("There is nothing to read: name a SOURCE, or set BOOK_SOURCE.")
+        if options["run"]:
+            self.index_for_staff(source, options["run"], options["ends_with"])
+            return
+        for package in ("book", "llm"):  # what goes wrong is printed
+            logger.disable(package)
         try:
-            self.index(source, not options["no_questions"], options["dry_run"])
-        except (index.SourceError, index.NothingFound) as error:
-            raise CommandError(str(error)) from error
-        except (Unreachable, DatabaseError) as error:
-            reason = str(error).partition("\n")[0]
-            raise CommandError(f"PostgreSQL failed: {reason}. {KEPT}") from error
-        except (ModelError, TooManyFailures) as error:
-            raise CommandError(f"The model's service failed: {error}. {KEPT}") from error
+            self.stdout.write(self.index(source, not options["no_questions"], options["dry_run"]))
+        except Exception as error:
+            if sentence := runs.sentence(error):
+                raise CommandError(sentence) from error
+            raise
 
-    def index(self, source: str, with_questions: bool, is_dry_run: bool) -> None:
+    def index(self, source: str, with_questions: bool, is_dry_run: bool) -> str:
         observer = ConsoleObserver(self)
         if is_dry_run:
             changes = index.dry_run(source, observer, with_questions=with_questions)
-            self.stdout.write(f"{sentence(changes)} Nothing was stored.")
-            return
-        result = index.run(source, observer, with_questions=with_questions)
-        if result.edition is None:
-            self.stdout.write("Nothing has changed.")
-            return
-        edition = Edition.objects.get(number=result.edition)
-        self.stdout.write(
-            f"Edition {edition.number} is current: {edition.page_count} pages, "
-            f"{edition.section_count} sections, {edition.question_count} questions. "
-            f"{sentence(result.changes)}"
-        )
+            return f"{changes} Nothing was stored."
+        return index.run(source, observer, with_questions=with_questions).sentence
 
-
-def sentence(changes: Changes) -> str:
-    return (
-        f"{changes.added} sections are new or changed, {changes.removed} are gone or were changed."
-    )
+    def index_for_staff(self, source: str, run: int, pipe: int | None) -> None:
+        """In the background: what happens is in the run's row and in the server's log."""
+        lower_priority()
+        if pipe is not None:
+            end_with(pipe)
+        try:
+            result = index.run(source, LogObserver(), announced=run)
+            logger.info("The book was indexed. {}", result.sentence)
+        except Exception as error:
+            if not (sentence := runs.sentence(error)):
+                raise
+            logger.error("The book was not indexed. {}", sentence)
+            runs.fail(run, sentence)
+            raise SystemExit(1) from error

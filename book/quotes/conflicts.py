@@ -4,14 +4,15 @@ Each rule gets the sentence's words, a passage and its section. What differs is 
 words that agree: a sentence with its number changed is as alike as one can be.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from book.compared import PreparedPassage, PreparedSection, groups_of
-from book.english import EXCLUSIVE, IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
-from book.sentence_words import NEGATED, Word, fold, stem_of
+from book.quotes.compared import PreparedPassage, PreparedSection, groups_of
+from book.quotes.english import EXCLUSIVE, IMPLIED_NUMBERS, NEGATING_PREFIXES, UNITS, opposites
+from book.quotes.sentence_words import NEGATED, Word, fold, stem_of
 
 _OPPOSITES = {stem_of(word): frozenset(map(stem_of, words)) for word, words in opposites().items()}
 _EXCLUSIVE = frozenset(map(stem_of, EXCLUSIVE))
@@ -19,7 +20,7 @@ SHORTEST_BASE = 4  # letters that "un" or "non" is put before
 
 
 class Conflict(NamedTuple):
-    """`stems` are the sentence's; `is_absence`: the passage only lacks them, and says nothing else."""
+    """`stems` are the sentence's. `is_absence`: the passage lacks them and says nothing else."""
 
     kind: str
     stems: frozenset[str]
@@ -33,7 +34,7 @@ def conflict(
     for at, word in enumerate(words):
         if word.value is not None:
             found = _number_conflict(word, passage, section)
-        elif at not in acronyms and (word.is_name or word.unit):
+        elif at not in acronyms:
             found = _name_conflict(at, words, passage, section)
         else:
             continue
@@ -56,9 +57,9 @@ def _number_conflict(
     if word.before:  # a name's, as in ROS 2
         known = any(is_same_number(word, number) for number in section.numbers)
         return None if known else Conflict("number", frozenset({word.stem}))
-    if counted := _of_the_same(word, passage.numbers):
-        if not any(is_same_number(word, number) for number in counted):
-            return Conflict("number", frozenset({word.stem}))
+    counted = _of_the_same(word, passage.numbers)
+    if counted and not any(is_same_number(word, number) for number in counted):
+        return Conflict("number", frozenset({word.stem}))
     if any(is_same_number(word, number) for number in passage.numbers):
         return None
     if any(IMPLIED_NUMBERS.get(fold(each.surface)) == word.value for each in passage.words):
@@ -85,12 +86,12 @@ def _name_conflict(
     word, stem = words[at], words[at].stem
     if stem in passage.stems:
         return None
-    if word.is_name and _is_in_the_place_of_another(at, words, passage):
+    if _is_in_the_place_of_another(at, words, passage):
         return Conflict("name", frozenset({stem}))
     if stem in passage.label or stem in passage.carried:
         return None
     if not word.is_name:
-        return _unit_conflict(word, passage)
+        return _unit_conflict(word, passage) if word.unit else None
     if stem in section.topics:
         return None
     # A sentence of several clauses may rest on sentences side by side.
@@ -103,6 +104,8 @@ def _is_in_the_place_of_another(at: int, words: Sequence[Word], passage: Prepare
     """Whether the passage has another name between the same words."""
     before = words[at - 1].stem if at else ""
     after = words[at + 1].stem if at + 1 < len(words) else ""
+    if not passage.groups.isdisjoint(groups_of(words[at].stem)):
+        return False
     mentioned = {word.stem for word in words}
     around = ["", *(word.stem for word in passage.words), ""]
     return any(
@@ -187,14 +190,15 @@ def _is_nearer_to_opposite(
 ) -> bool:
     """Where the passage has both, which of them is said of the words beside it."""
     word = words[at]
-    groups = frozenset().union(*map(groups_of, stems))
-    others = [
+    opposites_there = [
         each
         for each in _OPPOSITES.get(word.stem, ())
-        if each in passage.stems and each not in stems and groups.isdisjoint(groups_of(each))
+        if each in passage.stems and each not in stems
     ]
-    if not others:
+    if not opposites_there:  # as usual
         return False
+    groups = frozenset().union(*map(groups_of, stems))
+    others = [each for each in opposites_there if groups.isdisjoint(groups_of(each))]
     places: dict[str, list[int]] = {}
     for place, each in enumerate(passage.words):
         places.setdefault(each.stem, []).append(place)
@@ -220,11 +224,7 @@ def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
         return None
     if words[-1].clause == 0 and _are_apart(names, words, passage):
         return Conflict("swap", frozenset(names))
-    common = {
-        word.stem
-        for word in words
-        if _is_once(word.stem, words) and _is_once(word.stem, passage.words)
-    }
+    common = _once(words) & _once(passage.words)
     names &= common
     here, there = _owners(words, names, common), _owners(passage.words, names, common)
     both = here.keys() & there.keys()
@@ -233,8 +233,9 @@ def _swap(words: Sequence[Word], passage: PreparedPassage) -> Conflict | None:
     return None
 
 
-def _is_once(name: str, words: Sequence[Word]) -> bool:
-    return sum(word.stem == name for word in words) == 1
+def _once(words: Sequence[Word]) -> set[str]:
+    """The stems of words that come once."""
+    return {stem for stem, number in Counter(word.stem for word in words).items() if number == 1}
 
 
 def _are_apart(names: Set[str], words: Sequence[Word], passage: PreparedPassage) -> bool:

@@ -1,16 +1,15 @@
-"""Which sentence of a section supports what an answer says, how well, and whether quotations are true.
+"""Which sentence of a section supports what an answer says, and how well.
 
 No model is asked: words that agree make the score, the rare ones, numbers and names more than
 others; and what differs in a number, a name or a negation does not support it at all. What was
 measured is in docs/performance.md.
 """
 
-import re
 from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.compared import (
+from book.quotes.compared import (
     PreparedPassage,
     PreparedSection,
     groups_of,
@@ -18,9 +17,9 @@ from book.compared import (
     prepared,
     short_words,
 )
-from book.conflicts import Conflict, conflict, is_same_number
-from book.quotations import contains, quotations
-from book.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
+from book.quotes.conflicts import Conflict, conflict, is_same_number
+from book.quotes.quotations import contains, quotations
+from book.quotes.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
 
 __all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
 __all__ += ["quotations"]
@@ -61,13 +60,14 @@ class _Candidate(NamedTuple):
     acronyms: Set[int]
 
 
-def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
+@lru_cache(512)
+def best_quote(sentence: str, section: str, heading_path: tuple[str, ...] = ()) -> Quote | None:
     """The passage that supports the sentence best; None where none does well enough to be shown.
 
-    Give a section as `prepared(text, heading_path)` where its headings are known: a sentence often
-    has names that only they have.
+    Give a section's headings where they are known: a sentence often has names that only they have.
+    It is looked for as an answer grows, and again at its end: hence the cache.
     """
-    ready = prepared(section) if isinstance(section, str) else section
+    ready = prepared(section, heading_path)
     words = _named(_words(sentence), ready)
     if not words:
         return None
@@ -75,6 +75,10 @@ def best_quote(sentence: str, section: str | PreparedSection) -> Quote | None:
         return _best_in_other_language(words, ready)
     asked = _asked(words, ready)
     total = sum(each.weight for each in asked)
+    if not ready.has_acronyms:  # which stand for words that are not there
+        most = sum(each.weight for each in asked if each.may_agree)
+        if most < SHOWN * total:
+            return None
     candidates = [_candidate(asked, total, passage, ready) for passage in ready.passages]
     candidates.sort(key=_by_agreement, reverse=True)
     differing: list[tuple[float, Conflict]] = []
@@ -96,9 +100,9 @@ def _by_agreement(candidate: _Candidate) -> float:
     return candidate.agreement
 
 
-def is_supported(sentence: str, sections: Iterable[str | PreparedSection]) -> bool:
-    """Whether one of the sections has a passage that supports the sentence."""
-    return any(best_quote(sentence, section) for section in sections)
+def is_supported(sentence: str, sections: Iterable[tuple[str, tuple[str, ...]]]) -> bool:
+    """Whether one of the sections (text, headings) has a passage that supports the sentence."""
+    return any(best_quote(sentence, *section) for section in sections)
 
 
 @lru_cache(256)
@@ -109,13 +113,15 @@ def _words(sentence: str) -> tuple[Word, ...]:
 def _named(words: tuple[Word, ...], section: PreparedSection) -> tuple[Word, ...]:
     """Words that the section has as names are names; so is an unknown subject without article."""
     return tuple(
-        word._replace(is_name=True)
-        if not word.is_name
-        and (
-            (word.stem in section.names and word.surface[0].isupper())
-            or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+        (
+            word._replace(is_name=True)
+            if not word.is_name
+            and (
+                (word.stem in section.names and word.surface[0].isupper())
+                or (word.is_subject and word.stem not in section.stems and not groups_of(word.stem))
+            )
+            else word
         )
-        else word
         for word in words
     )
 
@@ -167,7 +173,11 @@ def _share(asked: _Asked, passage: PreparedPassage, section: PreparedSection) ->
     if stem in passage.carried:
         return CARRIED
     at = passage.passage
-    if stem in passage.label or stem in section.blocks[at.block] or stem in _above(at.above, section):
+    if (
+        stem in passage.label
+        or stem in section.blocks[at.block]
+        or stem in _above(at.above, section)
+    ):
         return NAME_NEARBY if word.is_name and stem not in section.topics else NEARBY
     return 0
 
@@ -204,7 +214,7 @@ def _is_turned(sentence: str, words: Sequence[Word], best: _Candidate) -> bool:
 def _is_pieced_together(
     asked: Sequence[_Asked], best: _Candidate, section: PreparedSection
 ) -> bool:
-    """Whether a sentence of one clause has words from here and there: it may join what is not one."""
+    """Whether a sentence of one clause has words from here and there, joined by nobody else."""
     if best.agreement >= MOSTLY or asked[-1].word.clause > 0:
         return False
     return any(
@@ -248,7 +258,10 @@ def _is_contradicted(
 
 
 def _score(sentence: str, words: Sequence[Word], best: _Candidate) -> float:
-    if _is_word_by_word(words, best.passage) and count_negations(sentence) == best.passage.negations:
+    if (
+        _is_word_by_word(words, best.passage)
+        and count_negations(sentence) == best.passage.negations
+    ):
         return min(best.agreement, 1.0)
     return min(best.agreement, NOT_WORD_BY_WORD)
 
@@ -290,7 +303,7 @@ def _is_other_language(words: Sequence[Word], sentence: str, section: PreparedSe
 
 def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> Quote | None:
     """By numbers, names in code and words that both languages have; the rest cannot agree."""
-    words = [word._replace(is_name=word.is_name and not _is_lower(word)) for word in words]
+    words = [word._replace(is_name=word.is_name and not _is_capitalised(word)) for word in words]
     telling = [each for each in _asked(words, section) if _tells(each.word, section)]
     total = sum(each.weight for each in telling)
     best: Quote | None = None
@@ -307,9 +320,9 @@ def _best_in_other_language(words: Sequence[Word], section: PreparedSection) -> 
     return best
 
 
-def _is_lower(word: Word) -> bool:
-    """But for its first letter, which some languages write large in all nouns."""
-    return word.surface[1:].islower()
+def _is_capitalised(word: Word) -> bool:
+    """As some languages write all nouns."""
+    return word.surface[0].isupper() and word.surface[1:].islower()
 
 
 def _tells(word: Word, section: PreparedSection) -> bool:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_LINE = re.compile(r"(?P<indent>[ \t]*)(?:>[ \t]?)*(?P<mark>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<text>.*)")
+_LINE = re.compile(
+    r"(?P<indent>[ \t]*)(?:>[ \t]?)*(?P<mark>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<text>.*)"
+)
 _FENCE = re.compile(r"[ \t>]*(?:[-*+][ \t]+)?(?P<fence>`{3,}|~{3,})")
 _TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t:-]*)*$")
 _LABEL = re.compile(
@@ -26,8 +28,11 @@ _GOES_ON = re.compile(r"[a-z,;]")
 
 
 class Passage(NamedTuple):
-    """`text` is verbatim. `block` numbers the paragraph, list item, table or code that it is part
-    of, `above` is the item around that one, and `labels` are what these begin with, innermost first (of a row its first cell)."""
+    """`text` is verbatim. `block` numbers the paragraph, list item, table or code it is part of.
+
+    `above` is the item around that one; `labels` are what these begin with, innermost first, and of
+    a row its first cell.
+    """
 
     text: str
     labels: tuple[str, ...]
@@ -44,38 +49,55 @@ class _Item(NamedTuple):
 
 
 def passages_of(section: str) -> list[Passage]:
-    """In their order. The fences of code and the rule under a table's head are left out."""
-    found: list[Passage] = []
-    items: list[_Item] = []
-    fence, block, was_blank = "", 0, True
+    """In their order. Without formulas on lines of their own, and the rules of tables."""
+    reading = _Reading()
     for line in section.splitlines():
-        if opened := _FENCE.match(line):
-            if not fence:
-                fence, block, was_blank = opened["fence"], block + 1, True
-                continue
-            if opened["fence"].startswith(fence):
-                fence = ""
-                continue
-        if fence:
+        reading.read(line)
+    return reading.found
+
+
+class _Reading:
+    """Line by line."""
+
+    def __init__(self) -> None:
+        self.found: list[Passage] = []
+        self._items: list[_Item] = []
+        self._fence, self._block, self._was_blank = "", 0, True
+        self._is_formula = False
+
+    def read(self, line: str) -> None:
+        if line.strip(" \t>") == "$$" and not self._fence:
+            self._is_formula, self._was_blank = not self._is_formula, True
+            return
+        if self._is_formula:
+            return
+        opened = _FENCE.match(line)
+        if opened and (not self._fence or opened["fence"].startswith(self._fence)):
+            self._block += not self._fence
+            self._fence = "" if self._fence else opened["fence"]
+            self._was_blank = True
+        elif self._fence:
             if any(map(str.isalnum, line)):
-                found.append(Passage(line.strip(), (), block, 0, True))
-            continue
-        if not line.strip(" \t>"):
-            was_blank = True
-            continue
+                self.found.append(Passage(line.strip(), (), self._block, 0, True))
+        elif not line.strip(" \t>"):
+            self._was_blank = True
+        else:
+            self._read_text(line)
+
+    def _read_text(self, line: str) -> None:
         parts = _LINE.match(line)
-        assert parts is not None
+        if parts is None:
+            return
         text = parts["text"].strip().removesuffix("\\")
         indent = len(parts["indent"])
-        if parts["mark"] or was_blank:
-            block += 1
-            while items and items[-1].indent >= indent:
-                items.pop()
+        if parts["mark"] or self._was_blank:
+            self._block += 1
+            while self._items and self._items[-1].indent >= indent:
+                self._items.pop()
         if parts["mark"]:
-            items.append(_Item(indent, block, _label_of(text)))
-        was_blank = False
-        found += _of_text(text, items, block)
-    return found
+            self._items.append(_Item(indent, self._block, _label_of(text)))
+        self._was_blank = False
+        self.found += _of_text(text, self._items, self._block)
 
 
 def _of_text(text: str, items: list[_Item], block: int) -> Iterator[Passage]:

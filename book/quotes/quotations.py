@@ -9,10 +9,13 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 
 SHORTEST = 4  # words
 
-_FENCED = re.compile(r"^[ \t>]*(`{3,}|~{3,}).*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(
+    r"^[ \t>]*(`{3,}|~{3,}).*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _MARKS = (("“", "”"), ("„", "[“”]"), ("«", "»"), ("»", "«"), ("‹", "›"), ("「", "」"), ("『", "』"),
           ("‘", "’"), ("‚", "[‘’]"), ("”", "[”“]"))  # fmt: skip
@@ -47,7 +50,8 @@ def contains(quotation: str, section: str) -> bool:
     parts = [_words(part) for part in _ELLIPSIS.split(quotation)]
     if not any(parts):
         return False
-    checked = [part for part in parts if len(part) >= SHORTEST] or [sum(parts, [])]
+    long_enough = [part for part in parts if len(part) >= SHORTEST]
+    checked = long_enough or [list(chain.from_iterable(parts))]
     at = 0
     for part in checked:
         found = text.find(f" {' '.join(part)} ", at)
@@ -63,7 +67,10 @@ def quotations(text: str) -> list[str]:
     Fewer than four words are no quotation: they name something.
     """
     prose = _INLINE_CODE.sub(lambda code: " " * len(code[0]), _FENCED.sub("\n", text))
-    blocks = [(each.start(), _QUOTE_MARK.sub("", each[0]).strip()) for each in _BLOCK_QUOTE.finditer(prose)]
+    blocks = [
+        (each.start(), _QUOTE_MARK.sub("", each[0]).strip())
+        for each in _BLOCK_QUOTE.finditer(prose)
+    ]
     # The words of code within a quotation are needed; only what begins in code is left out.
     spans = [each.span() for each in _BLOCK_QUOTE.finditer(prose)]
     found = [*blocks, *(each for each in _in_marks(prose) if not _is_within(each[0], spans))]

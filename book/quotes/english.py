@@ -3,19 +3,152 @@
 General English as technical books write it; nothing here belongs to one book.
 """
 
-import re
-
 # Carry nothing of what a sentence says. Quantities, modal verbs and order do, so they are not here.
 FUNCTION_WORDS = frozenset(
-    """a an the this that these those there here it its itself they them their theirs themselves he
-    she his her him i me my mine we us our ours you your yours yourself one ones who whom whose which
-    what and or as at by for from in into of on onto to with within via through than then so such
-    is are was were be been being am has have had having do does did doing done would could should
-    will shall can may might if when where while because since although though but also too very
-    quite about s t re ve ll d m example e g i ie eg etc how why yet still itself thus hence
-    therefore both each other another own same get gets got make makes made making way ways thing
-    things kind sort
-    """.split()
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+        "here",
+        "it",
+        "its",
+        "itself",
+        "they",
+        "them",
+        "their",
+        "theirs",
+        "themselves",
+        "he",
+        "she",
+        "his",
+        "her",
+        "him",
+        "i",
+        "me",
+        "my",
+        "mine",
+        "we",
+        "us",
+        "our",
+        "ours",
+        "you",
+        "your",
+        "yours",
+        "yourself",
+        "one",
+        "ones",
+        "who",
+        "whom",
+        "whose",
+        "which",
+        "what",
+        "and",
+        "or",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "into",
+        "of",
+        "on",
+        "onto",
+        "to",
+        "with",
+        "within",
+        "via",
+        "through",
+        "than",
+        "then",
+        "so",
+        "such",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "has",
+        "have",
+        "had",
+        "having",
+        "do",
+        "does",
+        "did",
+        "doing",
+        "done",
+        "would",
+        "could",
+        "should",
+        "will",
+        "shall",
+        "can",
+        "may",
+        "might",
+        "if",
+        "when",
+        "where",
+        "while",
+        "because",
+        "since",
+        "although",
+        "though",
+        "but",
+        "also",
+        "too",
+        "very",
+        "quite",
+        "about",
+        "s",
+        "t",
+        "re",
+        "ve",
+        "ll",
+        "d",
+        "m",
+        "example",
+        "e",
+        "g",
+        "i",
+        "ie",
+        "eg",
+        "etc",
+        "how",
+        "why",
+        "yet",
+        "still",
+        "itself",
+        "thus",
+        "hence",
+        "therefore",
+        "both",
+        "each",
+        "other",
+        "another",
+        "own",
+        "same",
+        "get",
+        "gets",
+        "got",
+        "make",
+        "makes",
+        "made",
+        "making",
+        "way",
+        "ways",
+        "thing",
+        "things",
+        "kind",
+        "sort",
+    ]
 )
 
 _GROUPS = """
@@ -140,12 +273,31 @@ accumulate build
 """
 
 # Leave nothing else; a passage that supports them has one of them, or a negation.
-EXCLUSIVE = frozenset("only just sole solely single exclusively one once alone except".split())
+EXCLUSIVE = frozenset(
+    ["only", "just", "sole", "solely", "single", "exclusively", "one", "once", "alone", "except"]
+)
 
 # What comes after them is a name.
 NAMING_WORDS = frozenset({"called", "named", "termed", "dubbed"})
 # A sentence that begins with one goes on about what the one before it was about.
-PRONOUNS = frozenset("it its they them their this that these those such he she his her".split())
+PRONOUNS = frozenset(
+    [
+        "it",
+        "its",
+        "they",
+        "them",
+        "their",
+        "this",
+        "that",
+        "these",
+        "those",
+        "such",
+        "he",
+        "she",
+        "his",
+        "her",
+    ]
+)
 
 # Each opposite of each: what says one does not support the other.
 _OPPOSITES = """
@@ -191,34 +343,198 @@ old | new
 
 # Stand before what they negate. Some other languages' too; nothing is lost on English.
 NEGATIONS = frozenset(
-    """no not never none nor neither without cannot nothing nobody nowhere cant dont doesnt didnt
-    isnt arent wasnt werent wont wouldnt shouldnt couldnt mustnt neednt hasnt havent hadnt instead
-    rather hardly
-    nicht kein keine keinen keiner keinem nie niemals ohne weder
-    ne pas sans jamais aucun aucune ni
-    sin nunca ningún ninguna jamás tampoco
-    não nem sem nenhum nenhuma
-    non senza mai nessun nessuna
-    niet geen nooit zonder
-    не нет ни без никогда
-    نہیں نہ بغیر لا ليس لم لن بدون""".split()
+    [
+        "no",
+        "not",
+        "never",
+        "none",
+        "nor",
+        "neither",
+        "without",
+        "cannot",
+        "nothing",
+        "nobody",
+        "nowhere",
+        "cant",
+        "dont",
+        "doesnt",
+        "didnt",
+        "isnt",
+        "arent",
+        "wasnt",
+        "werent",
+        "wont",
+        "wouldnt",
+        "shouldnt",
+        "couldnt",
+        "mustnt",
+        "neednt",
+        "hasnt",
+        "havent",
+        "hadnt",
+        "instead",
+        "rather",
+        "hardly",
+        "nicht",
+        "kein",
+        "keine",
+        "keinen",
+        "keiner",
+        "keinem",
+        "nie",
+        "niemals",
+        "ohne",
+        "weder",
+        "ne",
+        "pas",
+        "sans",
+        "jamais",
+        "aucun",
+        "aucune",
+        "ni",
+        "sin",
+        "nunca",
+        "ningún",
+        "ninguna",
+        "jamás",
+        "tampoco",
+        "não",
+        "nem",
+        "sem",
+        "nenhum",
+        "nenhuma",
+        "non",
+        "senza",
+        "mai",
+        "nessun",
+        "nessuna",
+        "niet",
+        "geen",
+        "nooit",
+        "zonder",
+        "не",
+        "нет",
+        "ни",
+        "без",
+        "никогда",
+        "نہیں",
+        "نہ",
+        "بغیر",
+        "لا",
+        "ليس",
+        "لم",
+        "لن",
+        "بدون",
+    ]
 )
 # Turn what a sentence says as a negation does.
 TURNING_WORDS = NEGATIONS | frozenset(
-    """all every each any some most many few more less fewer always often sometimes rarely seldom only
-    before after first last until unless required optional high low higher lower up down increase
-    decrease""".split()
+    [
+        "all",
+        "every",
+        "each",
+        "any",
+        "some",
+        "most",
+        "many",
+        "few",
+        "more",
+        "less",
+        "fewer",
+        "always",
+        "often",
+        "sometimes",
+        "rarely",
+        "seldom",
+        "only",
+        "before",
+        "after",
+        "first",
+        "last",
+        "until",
+        "unless",
+        "required",
+        "optional",
+        "high",
+        "low",
+        "higher",
+        "lower",
+        "up",
+        "down",
+        "increase",
+        "decrease",
+    ]
 )
 
 # Negate by what they mean, so that what follows may stand either way.
 SOFT_NEGATIONS = frozenset(
-    """avoid avoids avoiding prevent prevents preventing eliminate eliminates eliminating remove
-    removes removing fail fails failed failing unable difficult hard impossible lack lacks lacking
-    unlike less few ignore ignores ignored limited reduce reduces reducing skip skips bypass
-    disable disables disabled stop stops beyond otherwise only too save saves""".split()
+    [
+        "avoid",
+        "avoids",
+        "avoiding",
+        "prevent",
+        "prevents",
+        "preventing",
+        "eliminate",
+        "eliminates",
+        "eliminating",
+        "remove",
+        "removes",
+        "removing",
+        "fail",
+        "fails",
+        "failed",
+        "failing",
+        "unable",
+        "difficult",
+        "hard",
+        "impossible",
+        "lack",
+        "lacks",
+        "lacking",
+        "unlike",
+        "less",
+        "few",
+        "ignore",
+        "ignores",
+        "ignored",
+        "limited",
+        "reduce",
+        "reduces",
+        "reducing",
+        "skip",
+        "skips",
+        "bypass",
+        "disable",
+        "disables",
+        "disabled",
+        "stop",
+        "stops",
+        "beyond",
+        "otherwise",
+        "only",
+        "too",
+        "save",
+        "saves",
+    ]
 )
 # A negation ends here at the latest.
-CLAUSE_WORDS = frozenset("but and so because which while whereas although unless until if that".split())
+CLAUSE_WORDS = frozenset(
+    [
+        "but",
+        "and",
+        "so",
+        "because",
+        "which",
+        "while",
+        "whereas",
+        "although",
+        "unless",
+        "until",
+        "if",
+        "that",
+    ]
+)
 NEGATING_PREFIXES = ("un", "non", "in", "im", "de", "dis", "a", "ir")
 
 NUMBER_WORDS = {

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.english import (
+from book.quotes.english import (
     CLAUSE_WORDS,
     FUNCTION_WORDS,
     MULTIPLIERS,
@@ -19,7 +19,9 @@ from book.english import (
     UNITS,
 )
 
-_LINK = re.compile(r"!?\[((?:[^\[\]\\]|\\.)*)\](?:\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])")
+_LINK = re.compile(
+    r"!?\[((?:[^\[\]\\]|\\.)*)\](?:\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])"
+)
 _NOTE = re.compile(r"\[\^[^\]]+\]|\[\d+\]")
 _TOKEN = re.compile(
     r"(?P<word>[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff])*"
@@ -300,11 +302,13 @@ class _Reading:
         return any(first <= start < last for first, last in self._code)
 
     def _add_word(self, at: int, token: re.Match[str], form: _Form, is_name: bool) -> None:
+        unit = form.unit
         if self._counting:
             following = self._tokens[at + 1][0].casefold() if at + 1 < len(self._tokens) else ""
             number = self._words[-1]
             if form.bare in UNITS and following != "of" and not number.unit:
                 self._set_unit(at, form.bare)
+                unit = ""
             elif form.bare not in ("time", "times"):
                 self._words[-1] = number._replace(after=form.stem)
             self._counting = False
@@ -313,7 +317,7 @@ class _Reading:
         self._words.append(
             Word(
                 form.stem, token[0], is_name, is_negated, self._doubts > 0, is_subject,
-                None, form.unit, "", "", "", self._clause,
+                None, unit, "", "", "", self._clause,
             )
         )  # fmt: skip
         self._negates = max(self._negates - 1, 0)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from book.english import FUNCTION_WORDS, PRONOUNS, synonyms
-from book.passages import Passage, passages_of
-from book.sentence_words import Word, count_negations, fold, stem_of, words_of_sentence
+from book.quotes.english import FUNCTION_WORDS, PRONOUNS, synonyms
+from book.quotes.passages import Passage, passages_of
+from book.quotes.sentence_words import Word, count_negations, fold, stem_of, words_of_sentence
 
 LONGEST_LABEL = 4  # words; of a longer name its last two count
 MOST_LETTERS_OF_ACRONYM = 5
@@ -38,7 +38,6 @@ class PreparedPassage(NamedTuple):
     own_labels: frozenset[str]
     carried: Set[str] = NONE
 
-
     @property
     def negations(self) -> int:
         return count_negations(self.passage.text)
@@ -58,6 +57,7 @@ class PreparedSection(NamedTuple):
     labels: dict[int, frozenset[str]]
     lengths: frozenset[int]
     short_words: frozenset[str]
+    has_acronyms: bool
 
 
 def groups_of(stem: str) -> frozenset[str]:
@@ -89,6 +89,7 @@ def prepared(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSectio
         labels=_labels(passages),
         lengths=frozenset(_lengths(passages)),
         short_words=short_words(section),
+        has_acronyms=any(each.acronyms for each in passages),
     )
 
 
@@ -135,9 +136,10 @@ def _with_antecedents(passages: Iterable[PreparedPassage]) -> Iterator[PreparedP
         refers_back = first is not None and first[1].casefold() in PRONOUNS
         if last and refers_back and last.passage.block == each.passage.block:
             numbers = (*each.numbers, *last.numbers)
-            each = each._replace(carried=last.stems.keys() | last.carried, numbers=numbers)
-        yield each
-        last = each
+            last = each._replace(carried=last.stems.keys() | last.carried, numbers=numbers)
+        else:
+            last = each
+        yield last
 
 
 @lru_cache(4096)

@@ -1,0 +1,133 @@
+"""What the parser looks for in Markdown, in marks and in links."""
+
+import re
+
+from chat.citations.blocks import Ending
+from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
+
+# Where a line begins with a fence only because something was removed before it: of no width.
+NO_FENCE = "\u200b"
+LOOK_AHEAD = 2000
+LONGEST_TEXT = 1000  # of a link
+LONGEST_TITLE = 300
+DEEPEST = 4  # brackets within brackets
+CONTEXT = 6  # characters before a place that patterns look at
+
+SCHEME = r"(?:https?://|ftp://|www\.)"
+# The other slashes and dots are of addresses in the middle of a word: some renderers link those.
+SPECIAL = re.compile(
+    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
+    r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
+    re.IGNORECASE,
+)
+PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
+TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
+
+_LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
+_PARTIAL_LIST = (
+    rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
+)
+LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
+_LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
+_PARTIAL_LABEL = "|".join(
+    sorted({re.escape(label[:end]) for label in LABELS for end in range(1, len(label) + 1)})
+)
+PARENTHESES = re.compile(rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE)
+PARTIAL_PARENTHESES = re.compile(
+    rf"[(（]\s*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}\s*(?:†[^)）\n]{{0,60}})?))",
+    re.IGNORECASE,
+)
+MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`)\s*[\[(【]?{_LIST}[\])】]?\s*\1(?!`)", re.IGNORECASE)
+PARTIAL_MARKS_AS_CODE = re.compile(
+    rf"`{{1,2}}\s*[\[(【]?(?:{_PARTIAL_LIST}|{_LIST}[\])】]?\s*`{{0,2}})", re.IGNORECASE
+)
+MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
+TAIL_OF_CODE = re.compile(
+    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE
+)
+CODE_STOP = re.compile(r"`+")
+# In a span that may prove to be none, what would then be more than text.
+CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
+
+PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
+BRACKET = re.compile(r"\\.|[\[\]\n]")
+DESTINATION = re.compile(r"\\.|[()\s<]")
+ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
+LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
+TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
+ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
+AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")
+# HTML that is left as it is, where it has no attributes; and that is left out.
+INLINE_TAGS = frozenset(
+    [
+        "b",
+        "br",
+        "code",
+        "del",
+        "em",
+        "i",
+        "ins",
+        "kbd",
+        "mark",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "strong",
+        "sub",
+        "sup",
+        "u",
+        "var",
+        "wbr",
+    ]
+)
+BLOCK_TAGS = frozenset(
+    [
+        "blockquote",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "span",
+        "font",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+
+# Where a paragraph ends, by what it stands in.
+ENDS = {
+    Ending.LINE: re.compile(r"\n"),
+    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{PARAGRAPH_ENDS}))"),
+    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{PARAGRAPH_ENDS}|>))"),
+}
+WITHIN = re.compile(r"[^\[\]【】［］\\\n]*")
+BLANKS = re.compile(r"[ \t]*")
+NO_SPACE = re.compile(r"\S*")
+NO_ANGLE = re.compile(r"[^<>\n]*")
+NO_QUOTE = {'"': re.compile(r'[^"\n]*'), "'": re.compile(r"[^'\n]*")}
+MATH_END = {"$": re.compile(r"(?<![\s\\$])\$(?![\d$])"), "$$": re.compile(r"\$\$")}
