@@ -1,7 +1,7 @@
 # Each target is a few plain commands; CONTRIBUTING.md lists them.
 BIN := .venv/bin
 
-.PHONY: help run test faults bench bench-review bench-search bench-book bench-quotes bench-index attack screenshots docusaurus generators scaled api-clients openapi lint format lock
+.PHONY: help run test faults bench bench-review bench-search bench-book bench-quotes bench-index attack screenshots docusaurus generators scaled api-clients clients openapi lint format lock
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -96,6 +96,11 @@ lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, mig
 	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
 	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
 
+clients: .venv/.installed $(NODE_MODULES) ## Real clients of other people's: the AI SDK, OpenAI's, llm, deep-chat in Chromium
+	$(BIN)/python -m venv .venv/clients
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/clients/bin/python requirements/clients.txt
+	$(BIN)/python -m pytest --timeout 1800 -m "doors or not doors" tests/clients/test_doors.py tests/chat/test_ai_sdk.py tests/chat/test_openai.py $(ARGS)
+
 openapi: .venv/.installed ## Renew the OpenAPI document's snapshot after a change of the API
 	RENEW_OPENAPI=1 $(BIN)/python -m pytest -q tests/chat/test_api_document.py -k seen_in_review
 
@@ -111,3 +116,4 @@ lock: .venv/.installed ## Pin the requirements anew (ARGS=--upgrade for newer on
 	$(COMPILE) pyproject.toml $(ARGS) -o requirements/production.txt
 	$(COMPILE) pyproject.toml --extra embedded --group dev $(ARGS) -o requirements/development.txt
 	$(COMPILE) --group pyproject.toml:generators $(ARGS) -o requirements/generators.txt
+	$(COMPILE) --group pyproject.toml:clients $(ARGS) -o requirements/clients.txt

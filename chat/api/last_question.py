@@ -15,6 +15,7 @@ from chat.api.schemas import Text
 class LastQuestion(BaseModel):
     text: Text
     after: UUID | None = None  # the reply before it, if that is one of ours
+    first_id: str | None = None  # the id of the conversation's first message
 
 
 def _last_question(messages: object) -> dict[str, object]:
@@ -30,7 +31,9 @@ def _last_question(messages: object) -> dict[str, object]:
             after = uuid_or_none(message.get("id"))
     if last is None:
         raise ValueError("is missing")
-    return {"text": _text(last), "after": last["after"]}
+    first_id = messages[0].get("id")
+    first_id = first_id if isinstance(first_id, str) else None
+    return {"text": _text(last), "after": last["after"], "first_id": first_id}
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ Sources are links at the end of the text, and `sources` on the message.
 import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase, StreamingHttpResponse
@@ -26,7 +26,7 @@ from chat.api.openapi import answers
 from chat.api.problems import detail, problem_of
 from chat.api.responses import json_response
 from chat.api.schemas import AnsweredSessionId, Grounds, PageUrl, Passage, Request
-from chat.api.session_ids import NAMESPACE, SessionId, session_id
+from chat.api.session_ids import SessionId, session_id, session_named
 from chat.api.ui_stream import BASIC_HEADERS, DONE, KEEPALIVE, deltas, event
 from chat.citations.evidence import Source
 from chat.errors import InternalError
@@ -166,8 +166,7 @@ def session_of(user: str | None, client: str) -> SessionId | None:
     try:
         return session_id(user)
     except ValueError:
-        uuid = uuid5(NAMESPACE, f"{client} {user}".encode(errors="replace"))
-        return SessionId(uuid, str(uuid))
+        return session_named(client, user)
 
 
 # Answers ------------------------------------------------------------------------------------

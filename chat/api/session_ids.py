@@ -13,6 +13,8 @@ RULE = "must be a UUID or have 16 to 128 letters, digits, dots, colons, hyphens 
 # The digest is no secret, and needs none: whoever knows a session's id may read the session anyway.
 # With the server's own key in it, conversations would be lost whenever that is renewed.
 NAMESPACE = UUID("7f0c3a52-6f5e-4c0e-9d1b-0b6a4a4f1c55")
+# What assistant-ui calls the only conversation of a page, the same for every reader.
+NOBODYS_OWN = frozenset({"DEFAULT_THREAD_ID"})
 
 _uuid = TypeAdapter(UUID).validate_python
 
@@ -30,9 +32,15 @@ def session_id(value: object) -> SessionId:
     try:
         uuid = _uuid(value)
     except ValidationError as error:
-        if isinstance(value, str) and OTHER_ID.fullmatch(value):
+        if isinstance(value, str) and OTHER_ID.fullmatch(value) and value not in NOBODYS_OWN:
             return SessionId(uuid5(NAMESPACE, value), value)
         raise ValueError(RULE) from error
+    return SessionId(uuid, str(uuid))
+
+
+def session_named(*names: str) -> SessionId:
+    """The session of several names that are not enough each; answered as a UUID."""
+    uuid = uuid5(NAMESPACE, " ".join(names).encode(errors="replace"))
     return SessionId(uuid, str(uuid))
 
 

@@ -27,10 +27,13 @@ pytestmark = [
 ]
 PASSAGE = "A node is an executable process that performs computation."
 UNAVAILABLE = "The language model could not answer just now; please try again."
+AI_6, ASSISTANT_UI = (
+    pytest.param(name, marks=pytest.mark.doors) for name in ("ai-v6", "assistant-ui")
+)
 MISCONFIGURED = "The language model is not set up correctly; please tell the author of this book."
 
 
-@pytest.fixture(scope="module", params=["ai", "ai-v6", "ai-v5"])
+@pytest.fixture(scope="module", params=["ai", AI_6, "ai-v5", ASSISTANT_UI])
 def client_process(request):
     with subprocess.Popen(
         [NODE, CLIENT, request.param], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -204,6 +207,16 @@ def test_with_nothing_to_resume_nothing_happens(chat):
     seen = chat("resume")
 
     assert (seen.status, seen.error, seen.messages) == ("ready", None, [])
+
+
+def test_readers_whose_client_gives_them_all_one_id_have_conversations_of_their_own(chat, model):
+    """assistant-ui has a constant for the only conversation of a page."""
+    for reader in ("Alice", "Bob"):
+        chat.open(id="DEFAULT_THREAD_ID")
+        send(chat, f"First of {reader}?")
+        send(chat, f"Second of {reader}?")
+        told = [m["content"] for m in model.prompt[1:]]
+        assert told == [f"First of {reader}?", "A scripted answer.", f"Second of {reader}?"]
 
 
 @pytest.mark.usefixtures("stored")

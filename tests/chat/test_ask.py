@@ -17,6 +17,11 @@ from tests.helpers.commands import manage
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.waiting import eventually
 
+SESSION_ID_RULE = (
+    "The session id must be a UUID or have 16 to 128 letters, digits, dots, colons, hyphens and "
+    "underscores."
+)
+
 
 @pytest.fixture
 def begin(environment, model):
@@ -148,7 +153,7 @@ def test_ctrl_c_at_any_time_is_no_traceback_of_ours(begin, model):
     [
         ((" ",), "Your question must not be empty."),
         (("x" * 4001,), "Your question must have at most 4000 characters."),
-        (("?", "--session", "me"), "The session id must be a UUID."),
+        (("?", "--session", "me"), SESSION_ID_RULE),
         (
             ("?", "--selected-text", "/nowhere"),
             "/nowhere cannot be read: No such file or directory.",

@@ -1,8 +1,12 @@
 // A front end on the AI SDK's own chat (what useChat keeps) and transport, with no line of mapping.
-// Reads one command per line, prints what its reader then sees. usage: node ai_sdk.mjs ai|ai-v6|ai-v5
+// Reads one command per line, prints what its reader then sees. usage: node ai_sdk.mjs ai|ai-v6|ai-v5|assistant-ui
 import { createInterface } from "node:readline";
 
-const { AbstractChat, DefaultChatTransport } = await import(process.argv[2]);
+const isAssistantUi = process.argv[2] === "assistant-ui";
+const { AbstractChat, ...sdk } = await import(isAssistantUi ? "ai" : process.argv[2]);
+const Transport = isAssistantUi
+  ? (await import("@assistant-ui/react-ai-sdk")).AssistantChatTransport
+  : sdk.DefaultChatTransport;
 
 class State {
   status = "ready";
@@ -27,7 +31,7 @@ class Chat extends AbstractChat {
   constructor({ api, id, body, messages = [] }) {
     super({
       ...(id && { id }),
-      transport: new DefaultChatTransport({ api, ...(body && { body }) }),
+      transport: new Transport({ api, ...(body && { body }) }),
       state: new State(messages),
       onData: (part) => this.data.push(part),
     });
