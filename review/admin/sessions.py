@@ -81,9 +81,13 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         filters.StoppedFilter,
         filters.DislikedFilter,
         filters.CorrectedFilter,
+        filters.SilentFilter,
+        filters.WeakFilter,
+        filters.MisquoteFilter,
         filters.PassageFilter,
         filters.PageFilter,
         filters.ModelFilter,
+        filters.DoorFilter,
         "updated_at",
     )
     search_fields = ("messages__content",)  # by `get_search_results`
@@ -131,6 +135,9 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             ("stopped", facts.stopped),
             ("thumb down", facts.disliked),
             ("corrected", facts.corrected),
+            ("silent", facts.silent),
+            ("weakly supported", facts.weak),
+            ("misquote", facts.misquoting),
         ):
             if count:
                 found.append((name, name if count == 1 else f"{up_to(MAX_FLAGGED, count)} {name}"))

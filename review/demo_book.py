@@ -1,0 +1,105 @@
+"""What made-up answers cite: sections of the indexed book, or made-up ones where there is none."""
+
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+from urllib.parse import quote
+
+from book.models import Place
+
+MOST_SECTIONS = 500
+FOUND = 10
+NEAREST = 3
+CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+SENTENCE = re.compile(r"(?:(?<=^)|(?<=\. ))[A-Z][^.!?|\n]{20,160}[.!?](?=\s|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSection:
+    """A section, and sentences of it. A made-up one has no id."""
+
+    id: int | None
+    title: str  # of its page
+    path: str
+    url: str
+    sentences: tuple[str, ...]
+
+
+class DemoBook:
+    """Sections, some of which are cited more often than others, and some never."""
+
+    def __init__(self, sections: list[DemoSection], edition: int | None = None) -> None:
+        self.edition = edition
+        self._sections = sections
+        self._weights = list(accumulate(1 / rank for rank in range(1, len(sections) + 1)))
+
+    def found(self, chance: random.Random) -> list[DemoSection]:
+        """What a question finds, best first; at least one section."""
+        drawn = chance.choices(self._sections, cum_weights=self._weights, k=FOUND)
+        return list(dict.fromkeys(drawn))
+
+
+def source(
+    chance: random.Random, section: DemoSection, number: int, score: float
+) -> dict[str, Any]:
+    """A source as `chat_message.sources` has it; without a quote where the score is low."""
+    text = chance.choice(section.sentences) if section.sentences and score >= 0.5 else None
+    fragment = f":~:text={_encoded(text)}" if text else ""
+    mark = "" if "#" in section.url or not fragment else "#"
+    return {
+        "number": number,
+        "title": section.title,
+        "chapter": section.title,
+        "section": section.path,
+        "url": section.url + mark + fragment,
+        "text": text,
+        "score": score,
+        "section_id": section.id,
+    }
+
+
+def nearest(sections: list[DemoSection]) -> list[dict[str, Any]]:
+    """The first few, as `chat_message.nearest` has them."""
+    return [
+        {"title": each.title, "section": each.path, "url": each.url, "section_id": each.id}
+        for each in sections[:NEAREST]
+    ]
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="").replace("-", "%2D")  # a dash has a meaning in text fragments
+
+
+def indexed_book() -> DemoBook | None:
+    """Of the current edition; None where no book is indexed."""
+    places = Place.objects.filter(edition__is_current=True).select_related("section", "edition")
+    places = places.order_by("page__position", "position")[:MOST_SECTIONS]
+    found = [_of_row(place.section) for place in places]
+    return DemoBook(found, places[0].edition.number) if found else None
+
+
+def _of_row(section: Any) -> DemoSection:
+    sentences = _sentences(section.text)
+    return DemoSection(section.pk, section.page_title, section.path, section.url, sentences)
+
+
+def _sentences(markdown: str) -> tuple[str, ...]:
+    return tuple(SENTENCE.findall(CODE.sub("", markdown)))
+
+
+def made_up_book(
+    site: str, chapters: int, topics: Iterable[str], passages: Iterable[str]
+) -> DemoBook:
+    """Each topic is a section of one of the chapters that questions are asked from."""
+    sections = []
+    for number, topic in enumerate(topics):
+        chapter = number % chapters + 1
+        url = f"{site}/chapter-{chapter}#{topic.lower().replace(' ', '-')}"
+        sentences = tuple(each.format(topic, "robot") for each in passages)
+        sections.append(
+            DemoSection(None, f"Chapter {chapter}", topic[0].upper() + topic[1:], url, sentences)
+        )
+    return DemoBook(sections)
