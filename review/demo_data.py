@@ -225,16 +225,18 @@ def _ground(
 
 
 def _cite(chance: random.Random, reply: DemoMessage, found: list[DemoSection]) -> None:
-    """The first paragraphs cite a section each; of code and lists none can be seen to."""
+    """Some paragraphs cite a section each; code and lists do not."""
     paragraphs = reply.content.split("\n\n")
-    cited = found[: min(len(paragraphs), chance.randint(1, 3))]
-    for number, section in enumerate(cited, start=1):
-        lines_only = paragraphs[number - 1].startswith(("-", "`"))
-        paragraphs[number - 1] += f"\n\n[{number}]" if lines_only else f" [{number}]"
+    prose = [place for place, each in enumerate(paragraphs) if each[0] not in "-`"]
+    citing = list(zip(prose[: chance.randint(1, 3)], found, strict=False))
+    for number, (place, section) in enumerate(citing, start=1):
+        paragraphs[place] += f" [{number}]"
         score = round(chance.betavariate(6, 2), 2)
         reply.sources.append(source(chance, section, number, score))
+    if not citing:
+        reply.grounding, reply.support = "uncited", None
     reply.content = "\n\n".join(paragraphs)
-    reply.misquotes = int(chance.random() < 0.03)
+    reply.misquotes = int(bool(citing) and chance.random() < 0.03)
 
 
 def _put_excerpts(chance: random.Random, reply: DemoMessage, found: list[DemoSection]) -> None:

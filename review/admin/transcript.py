@@ -18,6 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from chat.models import ChatSession, ChatSessionQuerySet, Message
+from review.admin.grounding import add_grounding
 from review.admin.reading import TooSlow, bounded
 
 MESSAGES_PER_PAGE = 100
@@ -90,6 +91,7 @@ class Transcript(admin.ModelAdmin):
             oldest = None
         related = Message.objects.filter(session=session).select_related("corrected_by")
         messages, has_older = related.page(MESSAGES_PER_PAGE, oldest)
+        add_grounding(messages)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
