@@ -12,6 +12,7 @@ from book.models import Place
 
 MOST_SECTIONS = 500
 FOUND = 10
+UNCITED = 7  # one section of so many is found and never cited
 NEAREST = 3
 CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 SENTENCE = re.compile(r"(?:(?<=^)|(?<=\. ))[A-Z][^.!?|\n]{20,160}[.!?](?=\s|$)", re.MULTILINE)
@@ -27,9 +28,13 @@ class DemoSection:
     url: str
     sentences: tuple[str, ...]
 
+    @property
+    def is_ever_cited(self) -> bool:
+        return self.id is None or self.id % UNCITED != 0
+
 
 class DemoBook:
-    """Sections, some of which are cited more often than others, and some never."""
+    """Sections, some of which are found more often than others."""
 
     def __init__(self, sections: list[DemoSection], edition: int | None = None) -> None:
         self.edition = edition

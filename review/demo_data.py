@@ -228,7 +228,8 @@ def _cite(chance: random.Random, reply: DemoMessage, found: list[DemoSection]) -
     """Some paragraphs cite a section each; code and lists do not."""
     paragraphs = reply.content.split("\n\n")
     prose = [place for place, each in enumerate(paragraphs) if each[0] not in "-`"]
-    citing = list(zip(prose[: chance.randint(1, 3)], found, strict=False))
+    cited = [each for each in found if each.is_ever_cited]
+    citing = list(zip(prose[: chance.randint(1, 3)], cited, strict=False))
     for number, (place, section) in enumerate(citing, start=1):
         paragraphs[place] += f" [{number}]"
         score = round(chance.betavariate(6, 2), 2)

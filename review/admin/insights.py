@@ -77,10 +77,11 @@ def _charts(found: Insights) -> dict[str, list[Any]]:
         return [getattr(each, which) / 1000 if each else None for each in taken]
 
     counts = ("answered", "stopped", "failed", "thumbs_up", "thumbs_down")
+    groundings = ("book", "passage", "silent", "uncited", "excerpts")
     tokens = ("prompt_tokens", "completion_tokens")
     return {
         "days": [day.day.isoformat() for day in found.days if day.day],
-        **{name: series(name) for name in (*counts, *tokens)},
+        **{name: series(name) for name in (*counts, *groundings, *tokens)},
         **{
             f"{of}_{which}": percentile(of, which)
             for of in ("first_token", "duration")
