@@ -36,7 +36,6 @@ def _place(edition, page, position, anchor, text):
             "content_hash": f"{anchor}: {text}",
         },
     )
-    Place.objects.filter(section=section).delete()
     Place.objects.create(edition=edition, section=section, page=page, position=position)
     return section
 

@@ -61,7 +61,7 @@ def _row(figures: Figures) -> dict[str, Any]:
 class Command(BaseCommand):
     help = (
         "Report for each day (UTC) and in total: questions, how they ended, times (median and 95th "
-        "percentile), tokens, feedback, what the answers rest on, and the cost by LLM_PRICE_PER_MILLION."
+        "percentile), tokens, feedback, what answers rest on, and cost by LLM_PRICE_PER_MILLION."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
