@@ -176,8 +176,8 @@ class Transcript(admin.ModelAdmin):
             return self.show(request, session, form)
         if "_judge_next" in request.POST:
             following = self.neighbours(request, session).get("next_unreviewed")
-            if following:
-                return HttpResponseRedirect(following)
+            if following:  # its beginning: browsers keep the fragment of where one came from
+                return HttpResponseRedirect(f"{following}#content-start")
         self.message_user(request, "Your review is stored.")
         return HttpResponseRedirect(self.address(request, session.pk))
 
