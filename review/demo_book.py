@@ -56,22 +56,22 @@ def source(
     mark = "" if "#" in section.url or not fragment else "#"
     return {
         "number": number,
-        "title": section.title,
         "chapter": section.title,
-        "section": section.path,
+        **_place(section),
         "url": section.url + mark + fragment,
         "text": text,
         "score": score,
-        "section_id": section.id,
     }
 
 
 def nearest(sections: list[DemoSection]) -> list[dict[str, Any]]:
     """The first few, as `chat_message.nearest` has them."""
-    return [
-        {"title": each.title, "section": each.path, "url": each.url, "section_id": each.id}
-        for each in sections[:NEAREST]
-    ]
+    return [_place(each) for each in sections[:NEAREST]]
+
+
+def _place(section: DemoSection) -> dict[str, Any]:
+    place = {"title": section.title, "section": section.path, "url": section.url}
+    return place if section.id is None else {**place, "section_id": section.id}
 
 
 def _encoded(text: str) -> str:

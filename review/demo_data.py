@@ -205,6 +205,8 @@ def _reply(chance: random.Random, question: DemoMessage, topics: list[str]) -> D
 def _ground(
     chance: random.Random, question: DemoMessage, reply: DemoMessage, book: DemoBook
 ) -> None:
+    # Of its own, so that the rest of a conversation is the same whatever the book has.
+    chance = random.Random(chance.random())  # noqa: S311
     reply.support = round(chance.betavariate(5, 1.5), 2)
     if question.selected_text:
         reply.grounding = "passage"

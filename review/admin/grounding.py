@@ -8,6 +8,10 @@ from django.db.models import Exists, OuterRef
 from book.models import Place, Section
 from chat.models import WEAK_SUPPORT, Message
 
+# To say that the book does not cover a question takes no more. What is longer answers it beyond the
+# book (BOOK_ANSWERS).
+SILENT_CHARS = 300
+
 
 def add_grounding(replies: Iterable[Message]) -> None:
     """Give each message `badges`, `cited` and `near` (as stored, each with `is_former`: the current
@@ -30,6 +34,8 @@ def badges(reply: Message) -> list[str]:
     found = []
     if reply.grounding in (Message.Grounding.SILENT, Message.Grounding.EXCERPTS):
         found.append(str(reply.grounding))
+    if reply.grounding == Message.Grounding.SILENT and len(reply.content) > SILENT_CHARS:
+        found.append("beyond the book")
     if reply.grounding == Message.Grounding.BOOK and (reply.support or 0) < WEAK_SUPPORT:
         found.append("weakly supported")
     if reply.misquotes:

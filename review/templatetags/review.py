@@ -123,6 +123,12 @@ def why(reply: Message) -> str:
 
 
 @register.filter
+def grounding(name: str) -> str:
+    """What an answer rests on, in plain words."""
+    return Message.Grounding(name).label
+
+
+@register.filter
 def ended(reply: Message) -> str:
     """Why a reply ended early; empty for an ordinary end."""
     return FINISH_REASONS.get(reply.finish_reason, "")
