@@ -21,7 +21,7 @@ from chat.models import Message
 USE_DAYS = 90
 LISTED = 20
 LISTED_OF_EACH = 5
-MOST_REPLIES = 100_000
+MOST_REPLIES = 20_000
 MOST_OUTDATED = 100
 
 USE = """
@@ -30,16 +30,30 @@ SELECT count(*), count(*) FILTER (WHERE found[1] = %(section)s), count(*) FILTER
     count(*) FILTER (WHERE cites AND feedback = 'down')
 FROM (
     SELECT found, feedback, grounding = 'book' AND sources @> %(source)s AS cites
-    FROM chat_message
-    WHERE role = 'assistant' AND id BETWEEN %(first)s AND %(last)s
-        AND found @> ARRAY[%(section)s::bigint]
+    FROM (
+        SELECT found, feedback, grounding, sources FROM chat_message
+        WHERE role = 'assistant' AND id BETWEEN %(first)s AND %(last)s
+        ORDER BY id DESC LIMIT %(replies)s
+    ) AS recent
+    WHERE found @> ARRAY[%(section)s::bigint]
 ) AS replies
 """
+# A section that is cited often is soon met among the newest replies; one that is not has few, which
+# the index finds.
 NEWEST = """
-WITH cited AS MATERIALIZED (
-    SELECT id FROM chat_message WHERE sources <> '[]' AND sources @> %(source)s
+WITH recent AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT id, sources FROM chat_message WHERE role = 'assistant'
+        ORDER BY id DESC LIMIT %(replies)s
+    ) AS newest
+    WHERE sources @> %(source)s ORDER BY id DESC LIMIT %(listed)s
+), older AS MATERIALIZED (
+    SELECT id FROM chat_message
+    WHERE sources <> '[]' AND sources @> %(source)s
+        AND (SELECT count(*) FROM recent) < %(listed)s
 )
-SELECT id FROM cited ORDER BY id DESC LIMIT %(listed)s
+SELECT id FROM (SELECT id FROM recent UNION SELECT id FROM older) AS found
+ORDER BY id DESC LIMIT %(listed)s
 """
 # One pass over the newest replies, however many sections an edition has changed, and one over all
 # corrected ones, of which there are few.
@@ -62,8 +76,8 @@ GROUP BY section_id ORDER BY corrections DESC, replies DESC, section_id LIMIT %(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Of a section in the last `USE_DAYS` days: questions that found it, those it fitted best,
-    answers that cite it, and the thumbs that these got.
+    """Of a section in the last `USE_DAYS` days, by the newest `MOST_REPLIES` at most: questions
+    that found it, those it fitted best, answers that cite it, and the thumbs that these got.
     """
 
     found: int
@@ -93,13 +107,14 @@ class Outdated:
 def use_of(section_id: int) -> Use:
     now = timezone.now()
     first, last = ids_around(now - timedelta(days=USE_DAYS), None)
-    values = _section(section_id) | {"first": first, "last": last}
+    values = _section(section_id) | {"first": first, "last": last, "replies": MOST_REPLIES}
     return Use(*_rows(USE, values)[0])
 
 
 def newest_citing(section_id: int) -> list[Message]:
     """Replies, with their questions."""
-    keys = [key for (key,) in _rows(NEWEST, _section(section_id) | {"listed": LISTED})]
+    values = _section(section_id) | {"listed": LISTED, "replies": MOST_REPLIES}
+    keys = [key for (key,) in _rows(NEWEST, values)]
     return _replies(keys)
 
 

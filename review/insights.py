@@ -24,7 +24,7 @@ MAX_DAYS = 366
 LISTED = 10
 UNANSWERED_LISTED = 20
 PASSAGE_CHARS = 300
-MOST_REPLIES = 200_000
+MOST_REPLIES = 20_000
 
 FIGURES = """
 SELECT
@@ -198,7 +198,9 @@ class SectionUse:
 
 @dataclass(frozen=True, slots=True)
 class BookUse:
-    """Sections, each list by what it is called after; and questions that the book is silent on."""
+    """Sections, each list by what it is called after, of the newest `MOST_REPLIES` at most; and
+    questions that the book is silent on.
+    """
 
     cited: list[SectionUse]
     asked: list[SectionUse]  # by how often they were the best one found

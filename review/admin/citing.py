@@ -35,6 +35,7 @@ def citations_of(section: Section) -> SafeString | str:
         return {
             "use": citations.use_of(section.pk),
             "days": citations.USE_DAYS,
+            "most_replies": citations.MOST_REPLIES,
             "listed": citations.LISTED,
             "citing": [(reply, _cited(reply, section)) for reply in replies],
         }

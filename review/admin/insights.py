@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from book.models import Edition
 from review.admin.reading import TooSlow, bounded
-from review.insights import MAX_DAYS, Insights, insights
+from review.insights import MAX_DAYS, MOST_REPLIES, Insights, insights
 
 PERIODS = (7, 30, 90)  # days, one click each
 USUAL_PERIOD = 30
@@ -54,7 +54,7 @@ def insights_page(request: HttpRequest) -> HttpResponse:
         try:
             with bounded():
                 found = insights(**form.cleaned_data)
-            context |= {"insights": found, "charts": _charts(found)}
+            context |= {"insights": found, "charts": _charts(found), "most_replies": MOST_REPLIES}
         except TooSlow:
             form.add_error(None, "This period takes too long to count. Choose fewer days.")
     return TemplateResponse(request, "review/insights.html", context)

@@ -57,10 +57,12 @@ def test_a_sections_use_counts_what_found_it_cited_it_and_the_thumbs_of_90_days(
     )
 
 
+@pytest.mark.parametrize("most_replies", [10, 1], ids=["by the newest", "by the index"])
 def test_a_sections_page_has_the_newest_answers_that_cite_it_with_quote_and_score(
-    staff, monkeypatch
+    staff, monkeypatch, most_replies
 ):
     monkeypatch.setattr(citations, "LISTED", 2)
+    monkeypatch.setattr(citations, "MOST_REPLIES", most_replies)
     node, name = publish(1, node="A <node>.", name="A name.").values()
     for number in range(3):
         newest = citing(name, node, content=f"Question {number}?", reply={"feedback": "down"})
