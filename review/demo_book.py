@@ -4,11 +4,12 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any
-from urllib.parse import quote
 
 from book.models import Place
+from book.text_fragments import with_fragment
 
 MOST_SECTIONS = 500
 FOUND = 10
@@ -20,12 +21,13 @@ SENTENCE = re.compile(r"(?:(?<=^)|(?<=\. ))[A-Z][^.!?|\n]{20,160}[.!?](?=\s|$)",
 
 @dataclass(frozen=True, slots=True)
 class DemoSection:
-    """A section, and sentences of it. A made-up one has no id."""
+    """A section, its Markdown, and sentences of that. A made-up one has no id."""
 
     id: int | None
     title: str  # of its page
     path: str
     url: str
+    text: str
     sentences: tuple[str, ...]
 
     @property
@@ -52,13 +54,11 @@ def source(
 ) -> dict[str, Any]:
     """A source as `chat_message.sources` has it; without a quote where the score is low."""
     text = chance.choice(section.sentences) if section.sentences and score >= 0.5 else None
-    fragment = f":~:text={_encoded(text)}" if text else ""
-    mark = "" if "#" in section.url or not fragment else "#"
     return {
         "number": number,
         "chapter": section.title,
         **_place(section),
-        "url": section.url + mark + fragment,
+        "url": _address(section, text) if text else section.url,
         "text": text,
         "score": score,
     }
@@ -74,8 +74,9 @@ def _place(section: DemoSection) -> dict[str, Any]:
     return place if section.id is None else {**place, "section_id": section.id}
 
 
-def _encoded(text: str) -> str:
-    return quote(text, safe="").replace("-", "%2D")  # a dash has a meaning in text fragments
+@cache
+def _address(section: DemoSection, text: str) -> str:
+    return with_fragment(section.url, text, section.text)
 
 
 def indexed_book() -> DemoBook | None:
@@ -87,12 +88,12 @@ def indexed_book() -> DemoBook | None:
 
 
 def _of_row(section: Any) -> DemoSection:
-    sentences = _sentences(section.text)
-    return DemoSection(section.pk, section.page_title, section.path, section.url, sentences)
+    return _section(section.pk, section.page_title, section.path, section.url, section.text)
 
 
-def _sentences(markdown: str) -> tuple[str, ...]:
-    return tuple(SENTENCE.findall(CODE.sub("", markdown)))
+def _section(key: int | None, title: str, path: str, url: str, text: str) -> DemoSection:
+    sentences = tuple(SENTENCE.findall(CODE.sub("", text)))
+    return DemoSection(key, title, path, url, text, sentences)
 
 
 def made_up_book(
@@ -103,8 +104,7 @@ def made_up_book(
     for number, topic in enumerate(topics):
         chapter = number % chapters + 1
         url = f"{site}/chapter-{chapter}#{topic.lower().replace(' ', '-')}"
-        sentences = tuple(each.format(topic, "robot") for each in passages)
-        sections.append(
-            DemoSection(None, f"Chapter {chapter}", topic[0].upper() + topic[1:], url, sentences)
-        )
+        text = "\n\n".join(passages).format(topic, "robot")
+        heading = topic[0].upper() + topic[1:]
+        sections.append(_section(None, f"Chapter {chapter}", heading, url, text))
     return DemoBook(sections)
