@@ -196,6 +196,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def about_a_passage(self) -> Self:
         return self.questions().exclude(selected_text="")
 
+    def through(self, door: str) -> Self:
+        """Questions that came in by an API other than our own."""
+        return self.questions().exclude(door="").filter(door=door)
+
     def asked_from(self, page: str) -> Self:
         """Questions asked from anywhere on a page, whose address is given without a fragment."""
         return self.questions().filter(Q(page_url=page) | Q(page_url__startswith=f"{page}#"))
@@ -404,6 +408,9 @@ class Message(models.Model):
             ),
             models.Index(
                 fields=["session"], condition=Q(misquotes__gt=0), name="chat_message_misquoted"
+            ),
+            models.Index(
+                fields=["door", "session"], condition=~Q(door=""), name="chat_message_door"
             ),
             # For the answers that cite a section.
             GinIndex(

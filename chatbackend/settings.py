@@ -88,7 +88,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",  # the search of messages
     "django.contrib.staticfiles",
     "django_otp",
-    "django_otp.plugins.otp_totp",
+    "review.apps.SecondFactorConfig",
     "django_otp.plugins.otp_static",  # backup codes, by `manage.py addstatictoken`
 ]
 # The API needs no sessions, users or forms, so its handler (`chatbackend.asgi`) runs these alone;

@@ -22,6 +22,14 @@ class StaffAdminConfig(AdminConfig):
     default_site = "review.site.StaffSite"
 
 
+class SecondFactorConfig(AppConfig):
+    """django-otp's own, with a name that the admin can show."""
+
+    name = "django_otp.plugins.otp_totp"
+    verbose_name = "Second factors"
+    default_auto_field = "django.db.models.AutoField"
+
+
 class ReviewConfig(AppConfig):
     name = "review"
     verbose_name = "Review"

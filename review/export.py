@@ -26,6 +26,8 @@ COLUMNS: dict[str, str] = {
     "question": "content",
     "selected_text": "selected_text",
     "page_url": "page_url",
+    "door": "door",
+    "replaced": "replaced",
     "reply_id": "reply__id",
     "status": "reply__status",
     "error_code": "reply__error_code",
@@ -38,6 +40,13 @@ COLUMNS: dict[str, str] = {
     "first_token_ms": "reply__first_token_ms",
     "latency_ms": "reply__latency_ms",
     "finish_reason": "reply__finish_reason",
+    "edition": "reply__edition",
+    "grounding": "reply__grounding",
+    "support": "reply__support",
+    "misquotes": "reply__misquotes",
+    "sources": "reply__sources",
+    "nearest": "reply__nearest",
+    "found": "reply__found",
     "feedback": "reply__feedback",
     "feedback_comment": "reply__feedback_comment",
     "verdict": "session__verdict",
@@ -65,9 +74,30 @@ def jsonl(rows: list[Row]) -> str:
     return "".join(encode(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
 
 
+def _addresses(places: list[dict[str, Any]] | None) -> str:
+    """One to a line. None where a question has no reply."""
+    return "\n".join(str(place.get("url") or "") for place in places or ())
+
+
+# A cell holds no list: in CSV there are numbers and addresses in its place. Each with the column
+# that it is made of.
+INSTEAD_IN_CSV: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "sources": {"source_count": lambda sources: len(sources or ()), "source_urls": _addresses},
+    "nearest": {"nearest_urls": _addresses},
+    "found": {"found_count": lambda found: len(found or ())},
+}
+CSV_CELLS: list[tuple[str, int, Callable[[Any], Any]]] = [
+    (name, place, make)
+    for place, column in enumerate(COLUMNS)
+    for name, make in INSTEAD_IN_CSV.get(column, {column: lambda cell: cell}).items()
+]
+
+
 def as_csv(rows: list[Row]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([_inert(cell) for cell in row] for row in rows)
+    csv.writer(text).writerows(
+        [_inert(make(row[place])) for _, place, make in CSV_CELLS] for row in rows
+    )
     return text.getvalue()
 
 
@@ -81,5 +111,5 @@ def _inert(cell: Any) -> Any:
 BYTE_ORDER_MARK = "\ufeff"
 FORMATS: dict[str, tuple[str, Callable[[list[Row]], str]]] = {
     "jsonl": ("", jsonl),
-    "csv": (BYTE_ORDER_MARK + ",".join(COLUMNS) + "\r\n", as_csv),
+    "csv": (BYTE_ORDER_MARK + ",".join(name for name, _, _ in CSV_CELLS) + "\r\n", as_csv),
 }

@@ -23,6 +23,7 @@ class LogInForm(AdminAuthenticationForm):
     code = forms.CharField(
         required=False,
         max_length=20,
+        help_text="Of your authenticator app. Leave it empty if you have set up no second factor.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
     )
     request: HttpRequest

@@ -34,6 +34,9 @@ class Side:
     tokens_out: list[int] = field(default_factory=list)
     costs: list[Decimal] = field(default_factory=list)
     latencies: list[int] = field(default_factory=list)
+    groundings: Counter[str] = field(default_factory=Counter)
+    supports: list[float] = field(default_factory=list)
+    misquoting: int = 0
 
     def count(self, outcome: Outcome) -> None:
         self.statuses[outcome.status] += 1
@@ -43,6 +46,10 @@ class Side:
             self.models[outcome.model] += 1
             self.ends[outcome.finish_reason] += 1
             self.lengths.append(len(outcome.answer))
+            if outcome.grounding:
+                self.groundings[outcome.grounding] += 1
+            _note(self.supports, outcome.support)
+            self.misquoting += outcome.misquotes > 0
         _note(self.tokens_in, outcome.prompt_tokens)
         _note(self.tokens_out, outcome.completion_tokens)
         _note(self.costs, outcome.cost)
@@ -63,6 +70,9 @@ SUMMARY: tuple[tuple[str, Callable[[Side], str]], ...] = (
     ("Refused by a content filter", lambda side: f"{side.ends['content-filter']}"),
     ("Ended for another reason", lambda side: f"{side.ends['other']}"),
     ("Cut at the maximum length", lambda side: f"{side.ends['length']}"),
+    ("Rest on", lambda side: _tally(side.groundings) or NOTHING),
+    ("Supported, mean", lambda side: f"{fmean(side.supports):.0%}" if side.supports else NOTHING),
+    ("With a misquote", lambda side: f"{side.misquoting}"),
     ("Mean length, characters", lambda side: _mean(side.lengths)),
     ("Tokens in", lambda side: _total(side.tokens_in)),
     ("Tokens out", lambda side: _total(side.tokens_out)),

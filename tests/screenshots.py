@@ -28,12 +28,21 @@ def made_up(staff):  # noqa: F811
         for verdict, first in (("good", 3), ("needs_work", 5)):
             some = [row.pk for row in ChatSession.objects.order_by("-updated_at")[first:60:7]]
             ChatSession.objects.filter(pk__in=some).update(verdict=verdict)
-        asked = Message.objects.about_a_passage().latest("id")
         ada = User.objects.get(username="ada")
         correction = {"correction": CORRECTION, "corrected_at": timezone.now(), "corrected_by": ada}
-        Message.objects.filter(reply_to=asked).update(**correction)
+        Message.objects.filter(pk=answer_with_sources()).update(**correction)
 
     elsewhere(seed)
+
+
+def answer_with_sources():
+    """The newest that begins its conversation, and cites two sections with quotes."""
+    for reply in Message.objects.filter(grounding="book", reply_to__door="").order_by("-id"):
+        quoted = [source for source in reply.sources if source["text"]]
+        older = Message.objects.replies().filter(session=reply.session, pk__lt=reply.pk)
+        if len(quoted) == len(reply.sources) == 2 and not older.exists():
+            return reply.pk
+    raise LookupError("no such answer")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,21 @@ def is_supported(sentence: str, sections: Iterable[tuple[str, tuple[str, ...]]])
     return any(best_quote(sentence, *section) for section in sections)
 
 
+def nearest_passage(question: str, section: str) -> str:
+    """The passage that has most of a question's words, whether or not it answers it; may be empty.
+
+    Verbatim, as a quote is.
+    """
+    ready, words = prepared(section, ()), _words(question)
+    if not ready.passages:
+        return ""
+    nearest = max(
+        ready.passages,
+        key=lambda each: sum(_weight(word, ready) for word in words if word.stem in each.stems),
+    )
+    return nearest.passage.text
+
+
 @lru_cache(256)
 def _words(sentence: str) -> tuple[Word, ...]:
     return words_of_sentence(sentence)

@@ -1,7 +1,7 @@
 """An answer on its way from the model to its reader: marks become numbers, sections sources."""
 
 from book.search import Hit
-from chat.citations.evidence import Cited, Source, best_quote, source
+from chat.citations.evidence import Cited, Source, best_quote, near, source
 from chat.citations.excerpts import Excerpts
 from chat.citations.instead import NOT_COVERED, wording
 from chat.citations.links import AllowedLinks
@@ -17,7 +17,7 @@ class Citing:
     """
 
     def __init__(self, excerpts: Excerpts, question: str) -> None:
-        self._excerpts = excerpts
+        self._excerpts, self._question = excerpts, question
         self._by_mark = dict(zip(excerpts.marks, excerpts.sections, strict=True))
         urls = [hit.page_url for hit in excerpts.sections]
         self._links = AllowedLinks(urls, [question, *(hit.text for hit in excerpts.sections)])
@@ -60,6 +60,11 @@ class Citing:
         self.sources.append(source(len(self._sections), hit, best_quote([sentence], hit)))
 
     def _credit(self) -> str:
-        """The demonstration model writes no marks: what it was given first is its source."""
-        self._add(self._excerpts.sections[0], "")
-        return " [1]"
+        """The demonstration model writes no marks: what it was given first is its source, with
+        what is nearest to the question there.
+        """
+        for best in self._excerpts.sections[:1]:
+            self._sections.append(best)
+            self.sources.append(source(1, best, near(self._question, best)))
+            return " [1]"
+        return ""

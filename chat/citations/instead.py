@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from book.models import BETWEEN_HEADINGS
-from book.quotes.best import Quote
+from book.quotes.best import Quote, nearest_passage
 from book.search import Hit
-from chat.citations.evidence import Evidence, best_quote, source
+from chat.citations.evidence import Evidence, source
 from chat.citations.excerpts import Excerpts
 from chat.citations.sentences import without_numbers
 
@@ -63,11 +63,9 @@ def _written(number: int, hit: Hit, text: str) -> str:
 
 def _excerpt(hit: Hit, question: str) -> str:
     """Whole paragraphs, from the one on that is nearest to the question; verbatim."""
-    best = best_quote([question], hit)
-    at = hit.text.find(best.text) if best else 0
-    begin = hit.text.rfind("\n\n", 0, max(at, 0)) + 2 if at > 0 else 0
-    begin = 0 if begin == 1 else begin
-    return _whole_paragraphs(hit.text[begin:]).strip()
+    at = max(hit.text.find(nearest_passage(question, hit.text)), 0)
+    _, gap, rest = hit.text[:at].rpartition("\n\n")
+    return _whole_paragraphs((rest if gap else hit.text[:at]) + hit.text[at:]).strip()
 
 
 def _whole_paragraphs(text: str) -> str:

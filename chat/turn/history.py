@@ -44,9 +44,15 @@ def values(session_id: UUID, before: UUID) -> dict[str, Any]:
 
 def exchanges_before(session_id: UUID, reply_id: UUID) -> Exchanges:
     """The session's last finished exchanges before a reply."""
+    return from_rows(rows_before(session_id, reply_id))
+
+
+def rows_before(session_id: UUID, reply_id: UUID) -> list[tuple[Any, ...]]:
+    """The same, for `from_rows` and `cited`."""
     with connection.cursor() as cursor:
         cursor.execute(OLDEST_FIRST, values(session_id, reply_id))
-        return from_rows(cursor.fetchall())
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def from_rows(rows: list[tuple[Any, ...]]) -> Exchanges:

@@ -58,7 +58,7 @@ class Retrieval:
             await self.drop()
             return None
         found = await self._find(opened)
-        return _chosen(found) if found else None
+        return chosen(found) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
         before = opened.exchanges[-1][0] if opened.exchanges else ""
@@ -81,7 +81,8 @@ async def _rows(statement: Statement) -> list[Row]:
     return await run_statement(statement)
 
 
-def _chosen(found: Found) -> Excerpts:
+def chosen(found: Found) -> Excerpts:
+    """As many sections as the model can bear."""
     if is_demonstration():
         return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS)
     return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS)

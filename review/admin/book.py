@@ -24,6 +24,7 @@ from book.question_vector import with_vector
 from llm import completions
 from llm.prices import cost
 from review import indexing
+from review.admin.citing import OfReaders, citations_of, outdated_answers
 from review.admin.reading import ReadOnlyAdmin
 from review.markdown import rendered
 from review.templatetags.review import page_link
@@ -100,7 +101,7 @@ class Indexing(NeverDeleted):
 
 
 @admin.register(Edition)
-class EditionAdmin(Indexing):
+class EditionAdmin(OfReaders, Indexing):
     list_display = (
         "__str__", "state", "published_at", "source", "pages", "sections", "questions", "new",
         "gone", "cost",
@@ -110,8 +111,9 @@ class EditionAdmin(Indexing):
         "number", "is_current", "created_at", "published_at", "source", "page_count",
         "section_count", "question_count", "chunk_count", "added_count", "removed_count",
         "embedding_model", "dimension", "configurations", "prompt_tokens", "completion_tokens",
-        "embedding_tokens", "cost",
+        "embedding_tokens", "cost", "outdated",
     )  # fmt: skip
+    of_readers = ("outdated",)
 
     pages, sections = column("page_count", "pages"), column("section_count", "sections")
     questions = column("question_count", "questions")
@@ -123,15 +125,19 @@ class EditionAdmin(Indexing):
             return format_html("<strong>{}</strong>", "current")
         return "former" if edition.number else "not finished"
 
-    @admin.display(description="cost of its questions", empty_value="-")
-    def cost(self, edition: Edition) -> str | None:
+    @admin.display(description="outdated answers")
+    def outdated(self, edition: Edition) -> SafeString | str:
+        return outdated_answers(edition)
+
+    @admin.display(description="cost of its questions")
+    def cost(self, edition: Edition) -> str:
         prices = settings.LLM_PRICE_PER_MILLION
         money = cost(edition.prompt_tokens, edition.completion_tokens, prices)
-        return None if money is None else f"{money:.4f}"
+        return "-" if money is None else f"{money:.4f}"
 
 
 @admin.register(Section)
-class SectionAdmin(NeverDeleted):
+class SectionAdmin(OfReaders, NeverDeleted):
     """The current edition's. The search box finds what a reader's question finds, best first."""
 
     list_display = ("title", "page", "language", "level")
@@ -139,7 +145,13 @@ class SectionAdmin(NeverDeleted):
     search_help_text = "A question, as a reader would ask it"
     sortable_by = ()
     ordering = ("pk",)
-    fields = readonly_fields = ("path", "page", "language", "level", "markdown", "questions")
+    fields = readonly_fields = (
+        "path", "page", "language", "level", "markdown", "questions", "citations",
+    )  # fmt: skip
+    of_readers = ("citations",)
+
+    class Media:
+        css = {"all": ["review/review.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         current = Place.objects.filter(edition__is_current=True, section=OuterRef("pk"))
@@ -164,11 +176,17 @@ class SectionAdmin(NeverDeleted):
     def markdown(self, section: Section) -> SafeString:
         return format_html('<div class="markdown">{}</div>', rendered(section.text))
 
-    @admin.display(description="questions that it answers", empty_value="-")
-    def questions(self, section: Section) -> SafeString:
+    @admin.display(description="questions that it answers")
+    def questions(self, section: Section) -> SafeString | str:
         of_content = Question.objects.filter(question_set=section.content_hash).order_by("pk")
         rows = of_content.values_list("text", "language")
+        if not rows:
+            return "none is written"
         return format_html("<ul>{}</ul>", format_html_join("", "<li>{} ({})</li>", rows))
+
+    @admin.display(description="answers that cite it")
+    def citations(self, section: Section) -> SafeString | str:
+        return citations_of(section)
 
 
 def found(question: str) -> list[int]:

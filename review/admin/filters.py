@@ -71,6 +71,27 @@ class CorrectedFilter(ContainsFilter):
         return Message.objects.corrected()
 
 
+class SilentFilter(ContainsFilter):
+    title, parameter_name, choice = "silence", "silent", "where the book is silent"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.silent()
+
+
+class WeakFilter(ContainsFilter):
+    title, parameter_name, choice = "support", "weak", "with a weakly supported reply"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.weakly_supported()
+
+
+class MisquoteFilter(ContainsFilter):
+    title, parameter_name, choice = "quotations", "misquote", "with a misquote"
+
+    def messages(self) -> MessageQuerySet:
+        return Message.objects.misquoting()
+
+
 class PassageFilter(ContainsFilter):
     title, parameter_name, choice = "passages", "passage", "about a selected passage"
 
@@ -110,6 +131,15 @@ class ModelFilter(RecentFilter):
 
     def messages(self, choice: str) -> MessageQuerySet:
         return Message.objects.filter(model=choice)
+
+
+class DoorFilter(RecentFilter):
+    """Our own API, by which most questions come, is none of the choices."""
+
+    title, parameter_name, column = "where it came in", "door", "door"
+
+    def messages(self, choice: str) -> MessageQuerySet:
+        return Message.objects.through(choice)
 
 
 class PageFilter(RecentFilter):

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from book.models import Edition
 from review.admin.reading import TooSlow, bounded
-from review.insights import MAX_DAYS, Insights, insights
+from review.insights import MAX_DAYS, MOST_REPLIES, Insights, insights
 
 PERIODS = (7, 30, 90)  # days, one click each
 USUAL_PERIOD = 30
@@ -54,7 +54,7 @@ def insights_page(request: HttpRequest) -> HttpResponse:
         try:
             with bounded():
                 found = insights(**form.cleaned_data)
-            context |= {"insights": found, "charts": _charts(found)}
+            context |= {"insights": found, "charts": _charts(found), "most_replies": MOST_REPLIES}
         except TooSlow:
             form.add_error(None, "This period takes too long to count. Choose fewer days.")
     return TemplateResponse(request, "review/insights.html", context)
@@ -77,10 +77,11 @@ def _charts(found: Insights) -> dict[str, list[Any]]:
         return [getattr(each, which) / 1000 if each else None for each in taken]
 
     counts = ("answered", "stopped", "failed", "thumbs_up", "thumbs_down")
+    groundings = ("book", "passage", "silent", "uncited", "excerpts")
     tokens = ("prompt_tokens", "completion_tokens")
     return {
         "days": [day.day.isoformat() for day in found.days if day.day],
-        **{name: series(name) for name in (*counts, *tokens)},
+        **{name: series(name) for name in (*counts, *groundings, *tokens)},
         **{
             f"{of}_{which}": percentile(of, which)
             for of in ("first_token", "duration")

@@ -22,7 +22,7 @@ COLUMNS = {"page_url": "page"}
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "role", "status", "feedback", "session_link", "created_at")
-    list_filter = ("role", "status", "feedback", "created_at")
+    list_filter = ("role", "status", "feedback", "grounding", "created_at")
     list_select_related = ("session",)
     search_fields = ("content",)  # by `get_search_results`
     search_help_text = 'Words, "phrases", -not'

@@ -81,9 +81,13 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
         filters.StoppedFilter,
         filters.DislikedFilter,
         filters.CorrectedFilter,
+        filters.SilentFilter,
+        filters.WeakFilter,
+        filters.MisquoteFilter,
         filters.PassageFilter,
         filters.PageFilter,
         filters.ModelFilter,
+        filters.DoorFilter,
         "updated_at",
     )
     search_fields = ("messages__content",)  # by `get_search_results`
@@ -131,6 +135,9 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             ("stopped", facts.stopped),
             ("thumb down", facts.disliked),
             ("corrected", facts.corrected),
+            ("silent", facts.silent),
+            ("weakly supported", facts.weak),
+            ("misquote", facts.misquoting),
         ):
             if count:
                 found.append((name, name if count == 1 else f"{up_to(MAX_FLAGGED, count)} {name}"))
@@ -160,8 +167,9 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     def judge_all(
         self, request: HttpRequest, sessions: QuerySet[ChatSession], verdict: ChatSession.Verdict
     ) -> None:
-        """Sets the verdict only; notes are kept."""
-        keys = list(sessions.values_list("pk", flat=True))
+        """Sets the verdict only; notes are kept, and earlier verdicts in the admin's log."""
+        earlier = dict(sessions.values_list("pk", "verdict"))
+        keys, replaced = list(earlier), sum(each not in ("", verdict) for each in earlier.values())
         user = cast(int, request.user.pk)
         named = verdict.label.lower()
         for some in batched(keys, SESSIONS_AT_ONCE):
@@ -169,6 +177,9 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
             judged.update(verdict=verdict, reviewed_at=timezone.now(), reviewed_by=request.user)
             LogEntry.objects.log_actions(user, judged, CHANGE, f"Judged as {named}.")
         self.message_user(request, f"Judged as {named}: {len(keys)}.")
+        if replaced:
+            sentence = f"This replaced {replaced} other verdict{'s' if replaced > 1 else ''}."
+            self.message_user(request, sentence, "warning")
 
     # Exporting ------------------------------------------------------------------------------
     def has_export_permission(self, request: HttpRequest) -> bool:

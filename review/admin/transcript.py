@@ -18,6 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from chat.models import ChatSession, ChatSessionQuerySet, Message
+from review.admin.grounding import add_grounding
 from review.admin.reading import TooSlow, bounded
 
 MESSAGES_PER_PAGE = 100
@@ -90,6 +91,7 @@ class Transcript(admin.ModelAdmin):
             oldest = None
         related = Message.objects.filter(session=session).select_related("corrected_by")
         messages, has_older = related.page(MESSAGES_PER_PAGE, oldest)
+        add_grounding(messages)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -174,8 +176,8 @@ class Transcript(admin.ModelAdmin):
             return self.show(request, session, form)
         if "_judge_next" in request.POST:
             following = self.neighbours(request, session).get("next_unreviewed")
-            if following:
-                return HttpResponseRedirect(following)
+            if following:  # its beginning: browsers keep the fragment of where one came from
+                return HttpResponseRedirect(f"{following}#content-start")
         self.message_user(request, "Your review is stored.")
         return HttpResponseRedirect(self.address(request, session.pk))
 

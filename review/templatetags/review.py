@@ -1,6 +1,7 @@
 """How the pages of staff show a message."""
 
 import time
+from typing import Any
 from urllib.parse import quote
 
 from django import template
@@ -8,6 +9,7 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from book.models import Section
 from chat.api.problems import PROBLEMS
 from chat.errors import Interrupted
 from chat.models import Message
@@ -63,6 +65,21 @@ def linked_page(page: str, label: str) -> SafeString:
 
 
 @register.filter
+def source_link(place: dict[str, Any]) -> SafeString:
+    """A source, or a nearest section: where it is, as a link to it."""
+    title, section, url = (str(place.get(name) or "") for name in ("title", "section", "url"))
+    label = f"{title} \u203a {section}" if section not in ("", title) else title
+    if not url.lower().startswith(("http://", "https://")):
+        return format_html("<bdi>{}</bdi>", label or url)
+    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', url, label or url)
+
+
+@register.filter
+def section_name(section: Section) -> str:
+    return " \u203a ".join(section.heading_path) or section.url
+
+
+@register.filter
 def is_foreign(page: str) -> bool:
     return bool(page) and not is_in_book(page)
 
@@ -106,6 +123,12 @@ def why(reply: Message) -> str:
 
 
 @register.filter
+def grounding(name: str) -> str:
+    """What an answer rests on, in plain words."""
+    return Message.Grounding(name).label
+
+
+@register.filter
 def ended(reply: Message) -> str:
     """Why a reply ended early; empty for an ordinary end."""
     return FINISH_REASONS.get(reply.finish_reason, "")
@@ -114,3 +137,8 @@ def ended(reply: Message) -> str:
 @register.filter
 def as_seconds(milliseconds: int | None) -> str:
     return f"{milliseconds / 1000:.1f} s" if isinstance(milliseconds, int) else "-"
+
+
+@register.filter
+def as_percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}".replace("%", "\u00a0%")

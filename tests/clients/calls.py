@@ -14,7 +14,16 @@ from generated.book_chat.api.chat import (
     delete_conversation,
     give_feedback,
     read_conversation,
+    resume_stream,
+    resume_stream_at_api,
     stop_answer,
+)
+from generated.book_chat.api.front_ends import (
+    ask_at_api_chat,
+    ask_at_api_query,
+    ask_at_api_v1_chat,
+    ask_at_ask,
+    ask_at_query,
 )
 from generated.book_chat.api.health import (
     check_health,
@@ -22,15 +31,22 @@ from generated.book_chat.api.health import (
     check_readiness,
     check_readiness_head,
 )
+from generated.book_chat.api.open_ai import create_completion, list_models
 from generated.book_chat.models import (
     ChatRequest,
     ChatResponse,
+    CompletionRequest,
+    CompletionRequestMessagesItem,
+    CompletionResponse,
     FeedbackOut,
     FeedbackRequest,
     FeedbackRequestRatingType0,
+    FrontEndRequest,
+    FrontEndResponse,
     HealthResponse,
     HistoryResponse,
     MessageOutStatus,
+    ModelsResponse,
     ProblemResponse,
     ProblemResponseCode,
     ReadyResponse,
@@ -54,6 +70,7 @@ def call_everything(client: Client) -> None:
     print("ask")
 
     call_everything_of(answer.session_id, answer.message_id, client)
+    call_other_doors(client)
     call_book(client)
     call_health(client)
 
@@ -75,9 +92,39 @@ def call_everything_of(session_id: str, message_id: UUID, client: Client) -> Non
     assert page.messages[0].status == MessageOutStatus.COMPLETE
     print("read_conversation")
 
+    for name, follow in (
+        ("resume_stream", resume_stream),
+        ("resume_stream_at_api", resume_stream_at_api),
+    ):
+        assert follow.sync_detailed(session_id, client=client).status_code in (200, 204)
+        print(name)
+
     deleted = delete_conversation.sync_detailed(session_id, client=client)
     assert deleted.status_code == HTTPStatus.NO_CONTENT
     print("delete_conversation")
+
+
+def call_other_doors(client: Client) -> None:
+    for name, ask_there in (
+        ("ask_at_api_chat", ask_at_api_chat),
+        ("ask_at_api_v1_chat", ask_at_api_v1_chat),
+        ("ask_at_ask", ask_at_ask),
+        ("ask_at_query", ask_at_query),
+        ("ask_at_api_query", ask_at_api_query),
+    ):
+        answer = ask_there.sync(client=client, body=FrontEndRequest(message="What is a node?"))
+        assert isinstance(answer, FrontEndResponse), answer
+        assert answer.answer == "A scripted answer."
+        print(name)
+
+    message = CompletionRequestMessagesItem.from_dict({"role": "user", "content": "What?"})
+    completion = create_completion.sync(client=client, body=CompletionRequest(messages=[message]))
+    assert isinstance(completion, CompletionResponse), completion
+    assert completion.choices[0].message.content == "A scripted answer."
+    print("create_completion")
+    models = list_models.sync(client=client)
+    assert isinstance(models, ModelsResponse)
+    print("list_models")
 
 
 def call_book(client: Client) -> None:

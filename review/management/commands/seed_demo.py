@@ -11,19 +11,22 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 from tqdm import tqdm
 
-from review.demo_data import DemoMessage, DemoSession, conversations
+from review.demo_book import indexed_book
+from review.demo_data import DemoMessage, DemoSession, conversations, setting
 
 SESSIONS_AT_ONCE = 2_000
 SESSION_COLUMNS = ("id", "created_at", "updated_at")
+JSON_COLUMNS = ("sources", "nearest")
 MESSAGE_COLUMNS = tuple(field.name for field in fields(DemoMessage))
 
 
 class Command(BaseCommand):
     help = (
-        "Add invented conversations (five messages each on average, over the last 90 days). "
-        "Each run adds more."
+        "Add invented conversations (five messages each on average, over the last 90 days). Their "
+        "answers cite the indexed book, or made-up pages where none is indexed. Each run adds more."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,8 +39,8 @@ class Command(BaseCommand):
             raise CommandError("--sessions must be at least 1.")
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]  # noqa: S311
         messages = 0
-        book = settings.FRONTEND_ORIGINS[-1]
-        made = conversations(count, seed, timezone.now(), book)
+        about = setting(settings.FRONTEND_ORIGINS[-1], indexed_book())
+        made = conversations(count, seed, timezone.now(), about)
         for sessions in batched(self.with_progress(made, count), SESSIONS_AT_ONCE):
             messages += store(sessions)
         with connection.cursor() as cursor:  # the planner's statistics are outdated now
@@ -62,4 +65,9 @@ def copy(cursor: Any, table: str, columns: tuple[str, ...], rows: Any) -> None:
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     with cursor.copy(statement) as target:
         for row in rows:
-            target.write_row([getattr(row, column) for column in columns])
+            target.write_row([_cell(row, column) for column in columns])
+
+
+def _cell(row: Any, column: str) -> Any:
+    value = getattr(row, column)
+    return Jsonb(value) if column in JSON_COLUMNS else value

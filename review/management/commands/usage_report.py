@@ -53,6 +53,7 @@ def _row(figures: Figures) -> dict[str, Any]:
         else:
             row[name] = value
     row["day"] = figures.day.isoformat() if figures.day else "total"
+    row["support"] = None if figures.support is None else round(figures.support, 3)
     row["cost"] = None if figures.cost is None else round(float(figures.cost), 4)
     return row
 
@@ -60,7 +61,7 @@ def _row(figures: Figures) -> dict[str, Any]:
 class Command(BaseCommand):
     help = (
         "Report for each day (UTC) and in total: questions, how they ended, times (median and 95th "
-        "percentile), tokens, feedback, and the cost by LLM_PRICE_PER_MILLION."
+        "percentile), tokens, feedback, what answers rest on, and cost by LLM_PRICE_PER_MILLION."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

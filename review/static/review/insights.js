@@ -49,7 +49,8 @@
    * @param {(Bars | Line)[]} datasets
    */
   function drawChart(id, type, datasets) {
-    const canvas = /** @type {HTMLCanvasElement} */ (document.getElementById(id));
+    const canvas = /** @type {HTMLCanvasElement | null} */ (document.getElementById(id));
+    if (!canvas) return; // without a book there is no chart of it
     const options = type === "bar" ? barOptions() : lineOptions();
     charts.push(new Chart(canvas, { type, data: { labels: data.days, datasets }, options }));
   }
@@ -85,6 +86,13 @@
       bars("answered", data.answered, "--answered"),
       bars("stopped", data.stopped, "--stopped"),
       bars("failed", data.failed, "--failed"),
+    ]);
+    drawChart("chart-grounding", "bar", [
+      bars("cites the book", data.book, "--answered"),
+      bars("selected passage", data.passage, "--second"),
+      bars("cites nothing", data.uncited, "--neutral"),
+      bars("book is silent", data.silent, "--stopped"),
+      bars("excerpts", data.excerpts, "--failed"),
     ]);
     drawChart("chart-times", "line", [
       line("first token, median", data.first_token_p50, "--answered"),
