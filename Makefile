@@ -15,8 +15,8 @@ $(BIN)/python: ;
 .env: | .venv/.installed
 	@umask 077 && key=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') && \
 	    printf 'EMBEDDED=true\nSECRET_KEY=%s\n' "$$key" > .venv/env && \
-	    printf '# The example book, which `make docusaurus` serves\nBOOK_SOURCE=%s\nBOOK_URL=%s\n' \
-	    examples/docusaurus/docs http://localhost:3000/ >> .venv/env && mv .venv/env .env
+	    printf '# The example book, which this server shows at /example/\nBOOK_SOURCE=%s\nBOOK_URL=%s\n' \
+	    examples/docusaurus/docs "http://localhost:$${PORT:-8000}/example/" >> .venv/env && mv .venv/env .env
 
 run: .venv/.installed .env ## Set everything up and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py migrate --verbosity 0

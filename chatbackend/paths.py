@@ -4,7 +4,7 @@ HOME = "/"
 ADMIN = "/admin"
 LOG_IN = "/admin/login/"
 # Served with all of Django's middleware: sessions, CSRF, security headers.
-PAGES = (ADMIN, "/static/", "/docs")
+PAGES = (ADMIN, "/static/", "/docs", "/example/")
 # Those whose errors are pages too; elsewhere an error is a problem document.
 PAGES_WITH_HTML_ERRORS = ("/admin/", "/static/")
 

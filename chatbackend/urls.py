@@ -6,6 +6,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from chat.api.routes import api
+from chat.pages.example import example_page
 from chat.pages.home import home
 from chat.pages.widget import loader, module
 from review.admin.insights import insights_page
@@ -16,6 +17,8 @@ urlpatterns = [
     path("admin/second-factor/", second_factor_page, name="second-factor"),
     path("admin/", admin.site.urls),
     path("", home),
+    path("example/", example_page),
+    path("example/<slug:name>", example_page),
     path("widget.js", loader),
     path("widget/<slug:version>/<path:name>", module),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg")),

@@ -106,12 +106,13 @@ def is_supported(sentence: str, sections: Iterable[tuple[str, tuple[str, ...]]])
 
 
 def nearest_passage(question: str, section: str) -> str:
-    """The passage that has most of a question's words, whether or not it answers it; may be empty.
+    """The passage that has most of a question's words, whether or not it answers it. Verbatim.
 
-    Verbatim, as a quote is.
+    Empty where the section has less than half of them.
     """
     ready, words = prepared(section, ()), _words(question)
-    if not ready.passages:
+    known = sum(word.stem in ready.stems for word in words)
+    if not ready.passages or 2 * known < len(words):
         return ""
     nearest = max(
         ready.passages,

@@ -60,11 +60,12 @@ class Citing:
         self.sources.append(source(len(self._sections), hit, best_quote([sentence], hit)))
 
     def _credit(self) -> str:
-        """The demonstration model writes no marks: what it was given first is its source, with
-        what is nearest to the question there.
+        """The demonstration model writes no marks: what it was given first is its source, if that
+        is near the question at all.
         """
         for best in self._excerpts.sections[:1]:
-            self._sections.append(best)
-            self.sources.append(source(1, best, near(self._question, best)))
-            return " [1]"
+            if quote := near(self._question, best):
+                self._sections.append(best)
+                self.sources.append(source(1, best, quote))
+                return " [1]"
         return ""

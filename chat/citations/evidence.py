@@ -54,7 +54,7 @@ def source(number: int, hit: Hit, quote: Quote | None) -> Source:
     """`text` is a verbatim quote of the section; None where none supports the answer enough. `url`
     is the page's, with the section's anchor and a text fragment of the quote.
     """
-    text = (quote.text if quote else "") or None
+    text = quote.text if quote else None
     return {
         "number": number,
         "title": hit.page_title,
@@ -95,9 +95,10 @@ def _sources(
         yield source(number, hit, quote)
 
 
-def near(question: str, hit: Hit) -> Quote:
+def near(question: str, hit: Hit) -> Quote | None:
     """What is nearest to the question, for an answer that does not cite by itself."""
-    return Quote(quotes.nearest_passage(question, hit.text), 0)
+    text = quotes.nearest_passage(question, hit.text)
+    return Quote(text, 0) if text else None
 
 
 def best_quote(sentences: Iterable[str], hit: Hit) -> Quote | None:

@@ -46,8 +46,9 @@ def test_the_demonstration_model_is_given_a_source_with_what_is_nearest_to_the_q
 
 
 @pytest.mark.usefixtures("demonstration")
-def test_the_demonstration_model_without_excerpts_cites_nothing():
-    assert rests_on("Robots are great", excerpts())[1].grounding == "uncited"
+@pytest.mark.parametrize("given", [excerpts(), excerpts(hit("Bread is baked in an oven."))])
+def test_the_demonstration_model_without_excerpts_that_fit_cites_nothing(given):
+    assert rests_on("Robots are great", given)[1].grounding == "uncited"
 
 
 def test_thoughts_that_are_taken_back_leave_no_source():

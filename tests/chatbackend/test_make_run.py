@@ -107,7 +107,7 @@ def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
     assert first.json()["response"].strip()
     assert second.json()["response"].strip()
     assert "demonstration model" in page
-    assert found[0]["url"].startswith("http://localhost:3000/nodes")
+    assert found[0]["url"].startswith(f"http://localhost:{client.base_url.port}/example/nodes")
     told = log.read_text()
     assert "demonstration model" in told
     assert "/admin/" in told
