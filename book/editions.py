@@ -85,7 +85,7 @@ class Changes:
     removed: int
 
     def __str__(self) -> str:
-        return f"{self.added} sections are new or changed, {self.removed} are gone or were changed."
+        return f"Sections: {self.added} new or changed, {self.removed} gone or changed."
 
 
 # The draft ----------------------------------------------------------------------------------

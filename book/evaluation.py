@@ -18,6 +18,7 @@ from book.search import Found, Hit, Query
 from llm import completions
 
 PLACES = (1, 3, 5, 10)
+PATIENCE_SECONDS = 30.0  # no reader waits, and a figure must not depend on how busy a machine is
 
 
 class Unusable(Exception):
@@ -162,9 +163,8 @@ def try_all(cases: Sequence[Case]) -> Iterator[Tried]:
 
 
 def try_one(case: Case, runner: asyncio.Runner, page_url: str = "") -> Tried:
-    query, embedding_ms = _timed(
-        lambda: runner.run(with_vector(Query(case.question, case.before, page_url)))
-    )
+    asked = Query(case.question, case.before, page_url)
+    query, embedding_ms = _timed(lambda: runner.run(with_vector(asked, PATIENCE_SECONDS)))
     found, statement_ms = _timed(lambda: _search(query))
     if found is None:
         raise LookupError("No book is indexed.")

@@ -173,8 +173,8 @@ def _cost_sentence(todo: list[Task]) -> str:
     money = cost(prompts, answers, settings.LLM_PRICE_PER_MILLION)
     price = "" if money is None else f", for about {money:.2f} by LLM_PRICE_PER_MILLION"
     return (
-        f"Asking for questions to {len(todo)} sections: about {prompts:,} tokens of prompts and "
-        f"{answers:,} of answers{price}."
+        f"Sections without questions: {len(todo)}. To ask for them takes about {prompts:,} tokens "
+        f"of prompts and {answers:,} of answers{price}."
     )
 
 

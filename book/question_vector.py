@@ -18,15 +18,18 @@ REMEMBERED = 500
 _remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
 
 
-async def with_vector(query: Query) -> Query:
+async def with_vector(query: Query, seconds: float | None = None) -> Query:
     """The query with its vector; without one where no embedding model is configured, or where it
-    does not answer within `QUESTION_SECONDS`: then the words alone are searched.
+    does not answer within so many `seconds`, by default `QUESTION_SECONDS`: then the words alone
+    are searched.
     """
     try:
         model = await _model()
         if model is None:
             return query
-        return replace(query, vector=await _vector(text_to_embed(query), model))
+        return replace(
+            query, vector=await _vector(text_to_embed(query), model, seconds or QUESTION_SECONDS)
+        )
     except (ModelError, RuntimeError) as error:  # which is an embedded model that does not start
         logger.warning("The question is searched by its words alone: {}", error)
         return query
@@ -38,12 +41,12 @@ async def _model() -> EmbeddingModel | None:
     return embedding_model()
 
 
-async def _vector(text: str, model: EmbeddingModel) -> Vector:
+async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     key = model.name, text
     if key in _remembered:
         _remembered.move_to_end(key)
         return _remembered[key]
-    (values,) = await embed([text], model, deadline_seconds=QUESTION_SECONDS)
+    (values,) = await embed([text], model, deadline_seconds=seconds)
     written = written_vector(values)
     vector = _remembered[key] = Vector(written, len(values), model.name, model.languages)
     if len(_remembered) > REMEMBERED:

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from llm import dialects
 from llm.call import Call, Completion, make_call
-from llm.clients import close_clients
+from llm.clients import close_clients, load_sdk
 from llm.deltas import DeltaBuffer
 from llm.errors import (
     ContextTooLong,
@@ -48,6 +48,7 @@ async def complete(
     Raises ModelUnavailable, ModelMisconfigured, ModelRateLimited, ModelTimeout or ContextTooLong.
     After the first token nothing is retried: what a reader has seen cannot be taken back.
     """
+    load_sdk()  # a command's first call: not at the cost of its time
     deadline = asyncio.get_running_loop().time() + settings.LLM_TIMEOUT_SECONDS
     buffer = DeltaBuffer(on_delta, on_discard)
     spending = Spending() if spending is None else spending

@@ -103,6 +103,7 @@ async def embed(
     when this fails or is cancelled. Raises ModelUnavailable, ModelMisconfigured, ModelRateLimited
     or ModelTimeout; then nothing is returned, whatever had been embedded.
     """
+    clients.load_sdk()  # as in `completions`
     deadline = asyncio.get_running_loop().time() + deadline_seconds
     spending = Spending() if spending is None else spending
     run = _Run(model.provider, deadline, spending, asyncio.Semaphore(_calls_at_once(model)))

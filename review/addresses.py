@@ -14,11 +14,14 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_in_book(address: str) -> bool:
-    """Whether a browser would go to a host of FRONTEND_URL, and without a user name in front."""
+    """Whether a browser would go to a host of FRONTEND_URL, or to that of the indexed book, and
+    without a user name in front.
+    """
     url = _parsed(address)
     if url is None or url.username or url.password:
         return False
-    return _host(url) in _hosts_of(tuple(settings.FRONTEND_ORIGINS))
+    own = (*settings.FRONTEND_ORIGINS, settings.BOOK_URL, settings.BOOK_SOURCE)
+    return _host(url) in _hosts_of(own)
 
 
 def shown(address: str) -> str:
@@ -35,7 +38,7 @@ def host(address: str) -> str:
 
 @lru_cache(maxsize=1)
 def _hosts_of(origins: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(host, origins))
+    return frozenset(map(host, origins)) - {""}  # a folder has none
 
 
 def _host(url: Url) -> str:

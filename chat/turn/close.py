@@ -126,7 +126,7 @@ async def complete(turn: Turn, completion: completions.Completion) -> None:
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
-        latency_ms=completion.latency_ms,
+        latency_ms=turn.elapsed_ms,
         evidence=evidence,
     )
     await _close(turn, answer, answer.at, end)

@@ -147,7 +147,7 @@ async def _answer(turn: Turn, opened: Opened, retrieval: Retrieval, streaming: b
     except Exception as error:  # noqa: BLE001 - logged by `_unforeseen`
         await close.failed(turn, _unforeseen(error))
     else:
-        logger.debug("Answer: {}", turn.text)
+        logger.debug("Answer: {}", completion.text if completion else turn.text)
         if completion:
             await close.complete(turn, completion)
         else:

@@ -85,6 +85,11 @@ class Turn:
         self._streaming = False
         self._is_stopped = False
 
+    @property
+    def elapsed_ms(self) -> int:
+        """What its reader has waited so far: the search of the book is a part of it."""
+        return round((time.monotonic() - self.began) * 1000)
+
     # Written by the model -------------------------------------------------------------------
     async def ask(
         self, prompt: completions.Prompt, streaming: bool
@@ -127,7 +132,7 @@ class Turn:
 
     def add_delta(self, delta: str) -> None:
         if self.first_token_ms is None and self._streaming:
-            self.first_token_ms = round((time.monotonic() - self.began) * 1000)
+            self.first_token_ms = self.elapsed_ms
         self.deltas.append(delta)
         self.unsaved = True
         self._changed.set()

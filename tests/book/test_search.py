@@ -6,7 +6,9 @@ import pytest
 from django.db import connection
 
 from book import editions, question_vector, search, vectors
+from book.evaluation import Case, try_one
 from book.models import Chunk, Edition
+from llm import completions
 from tests.book.conftest import NODES
 from tests.helpers.scripted_model import Reply
 
@@ -188,6 +190,19 @@ def test_an_embedding_service_that_fails_or_is_slow_leaves_the_words(index, mode
 
         assert found.hits[0].title == "Names"
         assert found.hits[0].by_texts is None
+
+
+def test_a_search_that_no_reader_waits_for_waits_for_a_slow_embedding(index, models, monkeypatch):
+    index()
+    monkeypatch.setattr(question_vector, "QUESTION_SECONDS", 0.05)
+    question_vector._remembered.clear()
+    models.embeds(Reply(delay=0.2))
+
+    with asyncio.Runner() as runner:
+        tried = try_one(Case("unique names in the graph"), runner)
+        runner.run(completions.close_clients())
+
+    assert tried.found.hits[0].by_texts
 
 
 def test_many_chunks_are_found_by_an_index_with_the_same_result(index, monkeypatch):

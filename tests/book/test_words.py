@@ -63,7 +63,8 @@ def test_a_long_section_is_cut_between_blocks_and_nothing_is_lost():
 
     assert sum(part.count("move(arm)") == 100 for part in parts) == 1
     assert [word for part in parts for word in part.split() if word.isdigit()] == list("0123456789")
-    assert max(len(part.split()) for part in parts) <= CHUNK_WORDS + 10
+    longest = max(len(part.split()) for part in parts if "move(arm)" not in part)
+    assert longest <= CHUNK_WORDS + 2  # with the heading in front
 
 
 def test_questions_are_the_lines_that_end_as_questions_do():

@@ -134,6 +134,8 @@ def test_a_reply_may_be_asked_for_again_in_the_other_form(again, client, key, mo
         "timestamp": plain["timestamp"],
         "session_id": plain["session_id"],
         "usage": {"prompt_tokens": 11, "completion_tokens": 7},
+        "sources": [],
+        "grounding": None,
     }
     assert second["response"] == text_of(first) == "Something else."
     assert second["timestamp"] == first[-2]["messageMetadata"]["timestamp"]

@@ -127,3 +127,14 @@ def test_a_link_of_an_answer_into_the_book_is_only_a_link():
 def test_addresses_are_read_as_browsers_read_them(address, destination):
     assert not is_in_book(address)
     assert shown(address) == destination
+
+
+@pytest.mark.parametrize("named", ["BOOK_URL", "BOOK_SOURCE"])
+def test_the_pages_of_the_indexed_book_are_in_the_book(named, settings):
+    settings.BOOK_SOURCE = "docs"
+    assert not is_in_book("https://bees.example/1")
+
+    setattr(settings, named, "https://bees.example/")
+
+    assert is_in_book("https://bees.example/1")
+    assert not is_in_book("https:///docs")
