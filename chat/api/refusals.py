@@ -6,6 +6,7 @@ those that want a problem document name it in their header Accept.
 
 import json
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
 from chat.api import openai_errors
@@ -33,7 +34,7 @@ def _wants_sentence(request: HttpRequest) -> bool:
         return False
     try:
         return is_ai_sdk(json.loads(request.body))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, RequestDataTooBig):
         return False
 
 
