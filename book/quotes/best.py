@@ -14,6 +14,7 @@ from book.quotes.compared import (
     PreparedSection,
     groups_of,
     is_english,
+    prepare,
     prepared,
     short_words,
 )
@@ -21,8 +22,8 @@ from book.quotes.conflicts import Conflict, conflict, is_same_number
 from book.quotes.quotations import contains, quotations
 from book.quotes.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
 
-__all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
-__all__ += ["quotations"]
+__all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepare"]
+__all__ += ["prepared", "quotations"]
 
 SHOWN = 0.33  # a lower score is no support
 NOT_WORD_BY_WORD = 0.79
@@ -33,6 +34,7 @@ NEARLY, MOSTLY, ALMOST_ALL, WHOLE = 0.9, 0.7, 0.9, 0.8
 NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
 ENOUGH_IN_COMMON = 2.0  # weight: a name and a word, or three words
 SAME_LANGUAGE = 0.25  # share of short words that the section has, too
+LONGEST_SENTENCE = 1000  # characters: what follows them does not count
 SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
 
 
@@ -68,7 +70,7 @@ def best_quote(sentence: str, section: str, heading_path: tuple[str, ...] = ()) 
     It is looked for as an answer grows, and again at its end: hence the cache.
     """
     ready = prepared(section, heading_path)
-    words = _named(_words(sentence), ready)
+    words = _named(_words(sentence[:LONGEST_SENTENCE]), ready)
     if not words:
         return None
     if _is_other_language(words, sentence, ready):
