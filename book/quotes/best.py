@@ -14,7 +14,6 @@ from book.quotes.compared import (
     PreparedSection,
     groups_of,
     is_english,
-    prepare,
     prepared,
     short_words,
 )
@@ -22,8 +21,8 @@ from book.quotes.conflicts import Conflict, conflict, is_same_number
 from book.quotes.quotations import contains, quotations
 from book.quotes.sentence_words import Word, count_negations, fold, turning_words, words_of_sentence
 
-__all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepare"]
-__all__ += ["prepared", "quotations"]
+__all__ = ["PreparedSection", "Quote", "best_quote", "contains", "is_supported", "prepared"]
+__all__ += ["quotations"]
 
 SHOWN = 0.33  # a lower score is no support
 NOT_WORD_BY_WORD = 0.79

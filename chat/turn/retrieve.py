@@ -61,7 +61,7 @@ class Retrieval:
             await self.drop()
             return None
         found = await self._find(opened)
-        return chosen(found) if found else None
+        return chosen(found, self._question.text) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
         before = opened.exchanges[-1][0] if opened.exchanges else ""
@@ -90,8 +90,8 @@ async def find_sections(query: Query, limit: int) -> Found | None:
     return search.read_rows(rows, limit)
 
 
-def chosen(found: Found) -> Excerpts:
+def chosen(found: Found, question: str) -> Excerpts:
     """As many sections as the model can bear."""
     if is_demonstration():
-        return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS)
-    return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS)
+        return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS, question)
+    return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS, question)
