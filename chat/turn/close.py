@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from loguru import logger
 
 from chat.citations.evidence import NOTHING, Evidence, of_answer, of_passage
 from chat.citations.excerpts import Excerpts
@@ -172,9 +173,14 @@ async def _evidence(turn: Turn, text: str) -> Evidence:
         find = partial(of_passage, text, passage, question)
     else:
         return NOTHING
-    if len(text) + len(passage or "") <= LONG:
-        return find()
-    return await asyncio.to_thread(find)
+    try:
+        if len(text) + len(passage or "") <= LONG:
+            return find()
+        return await asyncio.to_thread(find)
+    except Exception as error:  # noqa: BLE001 - the answer is worth more than what it rests on
+        logger.opt(exception=error).error("What an answer rests on was not found")
+        grounding = "book" if turn.sources else "passage" if passage else ""
+        return replace(NOTHING, grounding=grounding, sources=turn.sources)
 
 
 def _without_answer(

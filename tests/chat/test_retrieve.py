@@ -12,8 +12,11 @@ from django.db import connection
 from chat import database
 from chat.database import Statement
 from chat.errors import DatabaseUnavailable
+from chat.turn import close
+from chat.turn.turn import Question
 from tests.helpers.books import index_book
 from tests.helpers.scripted_model import Reply
+from tests.helpers.turns import new_turn
 from tests.helpers.waiting import eventually
 
 
@@ -63,3 +66,14 @@ def test_a_search_without_end_is_cancelled_in_the_server():
             "WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%%endless%%'"
         )
         assert cursor.fetchone() == (0,)
+
+
+def test_an_answer_is_worth_more_than_what_it_rests_on(monkeypatch, logged):
+    turn = new_turn(Question("What is it?", selected_text="A node."))
+    turn.has_book = True
+    monkeypatch.setattr(close, "of_passage", lambda *_: 1 / 0)
+
+    evidence = asyncio.run(close._evidence(turn, "It is a node."))
+
+    assert evidence.grounding == "passage"
+    assert any("was not found" in line for line in logged)
