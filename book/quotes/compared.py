@@ -106,6 +106,12 @@ _prepared = lru_cache(256)(prepare)
 _prepared_long = lru_cache(16)(prepare)
 
 
+def forget_prepared() -> None:
+    """As a process that has just begun."""
+    _prepared.cache_clear()
+    _prepared_long.cache_clear()
+
+
 def short_words(text: str) -> frozenset[str]:
     """Those that a language has most of."""
     return frozenset(map(str.casefold, _SHORT_WORDS.findall(text)))
