@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from book.quotes.best import Quote, best_quote, prepared
+from book.quotes.compared import forget_prepared
 from book.read.pages import ReadPage
 from book.read.source import read_book
 
@@ -69,7 +70,7 @@ def milliseconds(rows: Sequence[Judged]) -> tuple[float, float]:
     """CPU time, in the median: of preparing eight sections, and of eight quotes from them."""
     preparing, quoting = [], []
     for turn in batched(rows, SENTENCES_OF_A_TURN):
-        prepared.cache_clear()
+        forget_prepared()
         began = time.process_time()
         sections = [row.text for row in turn]
         for text in sections:

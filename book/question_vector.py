@@ -52,3 +52,10 @@ async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     if len(_remembered) > REMEMBERED:
         _remembered.popitem(last=False)
     return vector
+
+
+def forget(vector: Vector) -> None:
+    """It is of no use, nor are others of its dimension: the next time they are asked for again."""
+    useless = [key for key, each in _remembered.items() if each.dimension == vector.dimension]
+    for key in useless:
+        del _remembered[key]

@@ -115,7 +115,7 @@ class _Connections:
                 query, names = numbered(statement.sql)
                 cursor = await connection.execute(query, [statement.values[n] for n in names])
                 rows = await cursor.fetchall() if _gives_rows(cursor) else []
-            except psycopg.IntegrityError:
+            except (psycopg.IntegrityError, psycopg.DataError):  # the values' fault
                 self._idle.append(connection)
                 raise
             except BaseException:
@@ -176,13 +176,10 @@ async def run_statement(
     """Run a statement as a transaction of its own; returns its rows.
 
     Raises LOST or DatabaseUnavailable (timeout), after which it is unknown whether it was
-    committed, or psycopg.IntegrityError. `on_late_commit` is called with the rows of a commit that
-    comes later than the timeout.
+    committed, psycopg.IntegrityError or psycopg.DataError. `on_late_commit` is called with the rows
+    of a commit that comes later than the timeout.
     """
-    here = _connections.setdefault(asyncio.get_running_loop(), _Connections())
-    running = asyncio.create_task(here.run(statement))
-    _running.add(running)
-    running.add_done_callback(_running.discard)
+    running = _begun(statement)
     done, _ = await asyncio.wait({running}, timeout=settings.DATABASE_TIMEOUT_SECONDS)
     if done:
         return _written(running)
@@ -192,6 +189,41 @@ async def run_statement(
             on_late_commit(task.result())
 
     running.add_done_callback(afterwards)
+    outage.begin(TimeoutError())
+    raise DatabaseUnavailable("timeout")
+
+
+def _begun(statement: Statement) -> asyncio.Task[list[Row]]:
+    here = _connections.setdefault(asyncio.get_running_loop(), _Connections())
+    running = asyncio.create_task(here.run(statement))
+    _running.add(running)
+    running.add_done_callback(_running.discard)
+    return running
+
+
+async def read_rows(statement: Statement, seconds: float) -> list[Row]:
+    """Run a statement that only reads: once more where its connection broke, and not for longer
+    than `seconds` at a time; then it is cancelled. Raises DatabaseUnavailable.
+    """
+    try:
+        return await _read(statement, seconds)
+    except LOST:
+        logger.debug("A connection was lost while reading; trying once more")
+    try:
+        return await _read(statement, seconds)
+    except LOST as error:
+        _note(error)
+        raise DatabaseUnavailable(reason(error)) from error
+
+
+async def _read(statement: Statement, seconds: float) -> list[Row]:
+    running = _begun(statement)
+    done, _ = await asyncio.wait({running}, timeout=seconds)
+    if done:
+        return running.result()
+    # Not waited for: psycopg asks the server to cancel it, which may not answer.
+    running.add_done_callback(lambda late: late.cancelled() or late.exception())
+    running.cancel()
     outage.begin(TimeoutError())
     raise DatabaseUnavailable("timeout")
 

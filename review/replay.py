@@ -164,15 +164,15 @@ def _with_history(question: Message, trial: Trial) -> Asked:
     if question.selected_text:
         return Asked(question)
     rows = history.rows_before(reply.session_id, reply.id)
-    given = _given_to(reply) if trial.former else None
+    given = _given_to(reply, question.content) if trial.former else None
     return Asked(question, history.from_rows(rows), history.cited(rows), given)
 
 
-def _given_to(reply: Message) -> Excerpts:
+def _given_to(reply: Message, question: str) -> Excerpts:
     """The sections that a reply was given, as they were."""
     sections = Section.objects.in_bulk(reply.found)
     hits = [_hit(sections[key]) for key in reply.found if key in sections]
-    return chosen(Found(reply.edition or 0, hits, None))
+    return chosen(Found(reply.edition or 0, hits, None), question)
 
 
 def _hit(section: Section) -> Hit:

@@ -33,6 +33,7 @@ NEARLY, MOSTLY, ALMOST_ALL, WHOLE = 0.9, 0.7, 0.9, 0.8
 NAME_WEIGHT, NUMBER_WEIGHT, COMMON_DISCOUNT = 1.5, 2.0, 0.5
 ENOUGH_IN_COMMON = 2.0  # weight: a name and a word, or three words
 SAME_LANGUAGE = 0.25  # share of short words that the section has, too
+LONGEST_SENTENCE = 1000  # characters: what follows them does not count
 SHORTEST_SHARED = 4  # letters of a word that counts although the languages differ
 
 
@@ -68,7 +69,7 @@ def best_quote(sentence: str, section: str, heading_path: tuple[str, ...] = ()) 
     It is looked for as an answer grows, and again at its end: hence the cache.
     """
     ready = prepared(section, heading_path)
-    words = _named(_words(sentence), ready)
+    words = _named(_words(sentence[:LONGEST_SENTENCE]), ready)
     if not words:
         return None
     if _is_other_language(words, sentence, ready):

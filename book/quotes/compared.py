@@ -13,6 +13,7 @@ LONGEST_LABEL = 4  # words; of a longer name its last two count
 MOST_LETTERS_OF_ACRONYM = 5
 TOPIC_SHARE = 1 / 3  # of a section's blocks
 SHORT_WORD = 3
+LONG = 2000  # characters
 
 _SYNONYMS = {stem_of(word): groups for word, groups in synonyms().items()}
 _FIRST_WORD = re.compile(r"[*_]*([^\W\d_]+)")
@@ -64,9 +65,17 @@ def groups_of(stem: str) -> frozenset[str]:
     return _SYNONYMS.get(stem, NONE)
 
 
-@lru_cache(1024)
 def prepared(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSection:
-    """`section` is Markdown. With its headings, names that only they have are known."""
+    """As `prepare`, and remembered: of long texts, such as readers select, only a few are."""
+    remembered = _prepared_long if len(section) > LONG else _prepared
+    return remembered(section, heading_path)
+
+
+def prepare(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSection:
+    """`section` is Markdown. With its headings, names that only they have are known.
+
+    It takes 70 to 250 times the memory of its text.
+    """
     passages = tuple(_with_antecedents(map(_prepared_passage, passages_of(section))))
     blocks: dict[int, set[str]] = {}
     for each in passages:
@@ -91,6 +100,16 @@ def prepared(section: str, heading_path: tuple[str, ...] = ()) -> PreparedSectio
         short_words=short_words(section),
         has_acronyms=any(each.acronyms for each in passages),
     )
+
+
+_prepared = lru_cache(256)(prepare)
+_prepared_long = lru_cache(16)(prepare)
+
+
+def forget_prepared() -> None:
+    """As a process that has just begun."""
+    _prepared.cache_clear()
+    _prepared_long.cache_clear()
 
 
 def short_words(text: str) -> frozenset[str]:

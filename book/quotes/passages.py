@@ -25,6 +25,7 @@ _NO_END = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"[a-z,;]")
+LONGEST_ABBREVIATION = 40  # with the marks and the space after it
 
 
 class Passage(NamedTuple):
@@ -119,14 +120,18 @@ def _label_of(text: str) -> str:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    start = 0
+    """A part is looked at once, however many of them one sentence has."""
+    start = at = parentheses = backticks = 0
     for end in _SENTENCE_END.finditer(text):
-        sentence = text[start : end.end()]
-        if _GOES_ON.match(text, end.end()) or _NO_END.search(sentence):
+        part, at = text[at : end.end()], end.end()
+        parentheses += part.count("(") - part.count(")")
+        backticks += part.count("`")
+        last_words = text[max(start, at - LONGEST_ABBREVIATION) : at]
+        if _GOES_ON.match(text, at) or _NO_END.search(last_words):
             continue
-        if sentence.count("(") > sentence.count(")") or sentence.count("`") % 2:
+        if parentheses > 0 or backticks % 2:
             continue
-        yield sentence.strip()
-        start = end.end()
+        yield text[start:at].strip()
+        start, parentheses, backticks = at, 0, 0
     if rest := text[start:].strip():
         yield rest

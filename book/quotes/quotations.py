@@ -17,14 +17,17 @@ _FENCED = re.compile(
     r"^[ \t>]*(`{3,}|~{3,}).*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
-_MARKS = (("“", "”"), ("„", "[“”]"), ("«", "»"), ("»", "«"), ("‹", "›"), ("「", "」"), ("『", "』"),
-          ("‘", "’"), ("‚", "[‘’]"), ("”", "[”“]"))  # fmt: skip
-_QUOTED = re.compile(
-    "|".join(
-        [r'(?<!\w)"(?=\S)((?:[^"\n]|\n(?!\s*\n))+?)"(?!\w)']
-        + [rf"{first}((?:(?!{last})[^\n]|\n(?!\s*\n))+?){last}(?!\w)" for first, last in _MARKS]
-    )
-)
+# What closes a quotation, by what opens it.
+_CLOSING = {
+    first: re.compile(rf"[{last}]|\n(?=\s*\n)")
+    for first, last in {
+        '"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "「": "」", "『": "』",
+        "‘": "’", "‚": "‘’", "”": "”“",
+    }.items()
+}  # fmt: skip
+_OPENING = re.compile(rf"(?<!\w)\"(?=\S)|[{''.join(_CLOSING.keys() - {'"'})}]")
+LONGEST = 2000  # characters: so far is looked for what closes one
+_WORD_CHARACTER = re.compile(r"\w")
 _BLOCK_QUOTE = re.compile(r"(?:^[ ]{0,3}>.*(?:\n|\Z))+", re.MULTILINE)
 _QUOTE_MARK = re.compile(r"^[ ]{0,3}(?:>[ ]?)+", re.MULTILINE)
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,}).*$", re.MULTILINE)
@@ -78,8 +81,16 @@ def quotations(text: str) -> list[str]:
 
 
 def _in_marks(prose: str) -> Iterator[tuple[int, str]]:
-    for each in _QUOTED.finditer(prose):
-        yield each.start(), next(group for group in each.groups() if group is not None).strip()
+    at = 0
+    while opening := _OPENING.search(prose, at):
+        start, at = opening.end(), opening.end()
+        closing = _CLOSING[opening[0]].search(prose, start, start + LONGEST)
+        if closing is None or closing[0] == "\n" or closing.start() == start:
+            continue
+        if _WORD_CHARACTER.match(prose, closing.end()):
+            continue
+        yield opening.start(), prose[start : closing.start()].strip()
+        at = closing.end()
 
 
 def _is_within(at: int, spans: list[tuple[int, int]]) -> bool:

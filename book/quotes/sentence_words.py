@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from bisect import bisect
 from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
@@ -159,7 +160,8 @@ class _Reading:
     def __init__(self, text: str, is_code: bool) -> None:
         self._text, self._is_code = text, is_code
         self._tokens = list(_TOKEN.finditer(text))
-        self._code = [each.span() for each in _CODE.finditer(text)] if "`" in text else []
+        code = [each.span() for each in _CODE.finditer(text)] if "`" in text else []
+        self._code = [place for span in code for place in span]
         self._words: list[Word] = []
         self._counting = False  # the last word is a number whose noun comes
         self._negates = self._doubts = 0  # words that a negation still reaches
@@ -299,7 +301,7 @@ class _Reading:
             return True
         if self._text[end : end + 1] in INSIDE_NAMES and self._text[end + 1 : end + 2].isalnum():
             return end < len(self._text)
-        return any(first <= start < last for first, last in self._code)
+        return bisect(self._code, start) % 2 == 1  # of beginnings and ends in turn
 
     def _add_word(self, at: int, token: re.Match[str], form: _Form, is_name: bool) -> None:
         unit = form.unit

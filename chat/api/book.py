@@ -20,9 +20,9 @@ from chat.api.schemas import (
     SectionResponse,
     Text,
 )
-from chat.database import Statement, run_statement
 from chat.errors import DatabaseUnavailable, InvalidRequest, NotFound, RateLimited
 from chat.turn import limits
+from chat.turn.retrieve import find_sections
 
 MAX_RESULTS = 20
 MAX_ID = 2**63 - 1
@@ -60,8 +60,7 @@ async def search_book(
 ) -> HttpResponse:
     await limits.run_counted(client_of_request(request), "search", lambda: None)
     query = await with_vector(search.Query(q, page_url=page_url or ""))
-    rows = await run_statement(Statement(*search.statement(query, limit)))
-    found = search.read_rows(rows, limit)
+    found = await find_sections(query, limit)
     if found is None:
         raise NotFound
     return json_response({"edition": found.edition, "results": _results(found)})

@@ -6,6 +6,7 @@ and scored by how well it supports the sentences that do.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from book.quotes import best as quotes
@@ -17,6 +18,9 @@ from chat.citations.sentences import cited_sentences
 from llm.providers import is_demonstration
 
 NEAREST = 3
+# Of a longer answer no more is checked than these, which takes a quarter of a second at most.
+MOST_SENTENCES, MOST_QUOTATIONS = 200, 50
+MOST_CITING = 20  # sentences that cite one section
 
 type Source = dict[str, Any]  # as it is stored and sent: see `source`
 type Section = tuple[str, tuple[str, ...]]  # its text and its headings
@@ -88,8 +92,8 @@ def _sources(
     sections: Sequence[Hit], sentences: Sequence[tuple[str, Sequence[int]]], question: str
 ) -> Iterator[Source]:
     for number, hit in enumerate(sections, start=1):
-        citing = [sentence for sentence, numbers in sentences if number in numbers]
-        quote = best_quote(citing, hit)
+        citing = (sentence for sentence, numbers in sentences if number in numbers)
+        quote = best_quote(islice(citing, MOST_CITING), hit)
         if quote is None and is_demonstration():
             quote = near(question, hit)
         yield source(number, hit, quote)
@@ -139,8 +143,9 @@ def _support(
 ) -> float | None:
     if not sentences or not sections:
         return None
-    supported = sum(quotes.is_supported(sentence, sections) for sentence, _ in sentences)
-    return round(supported / len(sentences), 3)
+    checked = sentences[:MOST_SENTENCES]
+    supported = sum(quotes.is_supported(sentence, sections) for sentence, _ in checked)
+    return round(supported / len(checked), 3)
 
 
 def _misquotes(text: str, texts: Sequence[str], question: str) -> int:
@@ -149,5 +154,5 @@ def _misquotes(text: str, texts: Sequence[str], question: str) -> int:
         return 0
     return sum(
         not any(quotes.contains(quotation, each) for each in (*texts, question))
-        for quotation in quotes.quotations(text)
+        for quotation in quotes.quotations(text)[:MOST_QUOTATIONS]
     )

@@ -8,20 +8,26 @@ import asyncio
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from loguru import logger
 
 from chat.citations.evidence import NOTHING, Evidence, of_answer, of_passage
 from chat.citations.excerpts import Excerpts
 from chat.citations.instead import excerpts_as_answer
 from chat.database import Statement, retry, run_statement
+from chat.errors import DatabaseUnavailable
 from chat.models import Message
 from chat.turn.turn import Answer, Turn
 from llm import completions
 from llm.errors import CodedError
 
+# Characters of an answer and a passage: what longer ones rest on is found in a thread, since the
+# event loop would stand still meanwhile.
+LONG = 6000
 # With PostgreSQL away, a reader gets the answer after so long; storing it is still retried.
 READER_WAITS_SECONDS = 5
 
@@ -108,7 +114,7 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
 # The ends of a turn -------------------------------------------------------------------------
 async def complete(turn: Turn, completion: completions.Completion) -> None:
     text = turn.text if turn.citing else completion.text
-    evidence = _evidence(turn, text)
+    evidence = await _evidence(turn, text)
     answer = Answer(
         text=text,
         session_id=turn.session_id,
@@ -144,7 +150,7 @@ async def with_excerpts(turn: Turn, excerpts: Excerpts) -> None:
 
 async def stopped(turn: Turn) -> None:
     text, at = turn.text, timezone.now()
-    evidence = _evidence(turn, text)
+    evidence = await _evidence(turn, text)
     answer = Answer(text, turn.session_id, turn.reply_id, at, "", stopped=True, evidence=evidence)
     await _close(
         turn, answer, at, _without_answer(turn, Message.Status.STOPPED, text, "", evidence)
@@ -153,19 +159,28 @@ async def stopped(turn: Turn) -> None:
 
 async def failed(turn: Turn, error: CodedError) -> None:
     text = turn.text
-    evidence = _evidence(turn, text)
+    evidence = await _evidence(turn, text)
     end = _without_answer(turn, Message.Status.FAILED, text, error.code, evidence)
     await _close(turn, error, timezone.now(), end)
 
 
-def _evidence(turn: Turn, text: str) -> Evidence:
+async def _evidence(turn: Turn, text: str) -> Evidence:
     """What the text rests on, such as it is."""
-    question = turn.question
+    passage, question = turn.question.selected_text, turn.question.text
     if turn.citing:
-        return of_answer(text, turn.citing.cited, question.text)
-    if question.selected_text and turn.has_book:
-        return of_passage(text, question.selected_text, question.text)
-    return NOTHING
+        find = partial(of_answer, text, turn.citing.cited, question)
+    elif passage and turn.has_book:
+        find = partial(of_passage, text, passage, question)
+    else:
+        return NOTHING
+    try:
+        if len(text) + len(passage or "") <= LONG:
+            return find()
+        return await asyncio.to_thread(find)
+    except Exception as error:  # noqa: BLE001 - the answer is worth more than what it rests on
+        logger.opt(exception=error).error("What an answer rests on was not found")
+        grounding = "book" if turn.sources else "passage" if passage else ""
+        return replace(NOTHING, grounding=grounding, sources=turn.sources)
 
 
 def _without_answer(
@@ -192,6 +207,7 @@ async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: En
     storing = asyncio.create_task(
         retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
     )
-    await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
+    is_away = isinstance(outcome, DatabaseUnavailable)
+    await asyncio.wait({storing}, timeout=0 if is_away else READER_WAITS_SECONDS)
     turn.end(outcome)
     await storing

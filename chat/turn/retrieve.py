@@ -8,19 +8,22 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
+import psycopg
 from django.conf import settings
 from loguru import logger
 
 from book import search
-from book.question_vector import with_vector
+from book.question_vector import forget, with_vector
 from book.search import Found, Query
 from chat.citations.excerpts import Excerpts, choose
-from chat.database import LOST, Row, Statement, run_statement
+from chat.database import Statement, read_rows, reason
 from chat.turn.open import Opened
 from chat.turn.turn import Question
 from llm.providers import is_demonstration
 
 SECTIONS = 10
+# A reader gets a 503 within 10 s of asking, and the reply is still to be closed then.
+SEARCH_SECONDS = 4
 # What a model of 135 million parameters can bear.
 DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS = 2, 500
 
@@ -58,7 +61,7 @@ class Retrieval:
             await self.drop()
             return None
         found = await self._find(opened)
-        return chosen(found) if found else None
+        return chosen(found, self._question.text) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
         before = opened.exchanges[-1][0] if opened.exchanges else ""
@@ -68,21 +71,27 @@ class Retrieval:
             query = replace(query, vector=embedded.vector)
         else:
             query = await with_vector(query)
-        rows = await _rows(Statement(*search.statement(query, SECTIONS)))
-        return search.read_rows(rows, SECTIONS)
+        return await find_sections(query, SECTIONS)
 
 
-async def _rows(statement: Statement) -> list[Row]:
-    """It only reads, so that it can be run once more where a connection broke."""
+async def find_sections(query: Query, limit: int) -> Found | None:
+    """What is found; None without a book. By words alone where the question's embedding cannot be
+    compared with the book's, since the service has changed. Raises DatabaseUnavailable.
+    """
     try:
-        return await run_statement(statement)
-    except LOST:
-        logger.debug("A search lost its connection; trying once more")
-    return await run_statement(statement)
+        rows = await read_rows(Statement(*search.statement(query, limit)), SEARCH_SECONDS)
+    except psycopg.DataError as error:
+        if query.vector is None:
+            raise
+        logger.error("The question is searched by its words alone: {}", reason(error))
+        forget(query.vector)
+        by_words = Statement(*search.statement(replace(query, vector=None), limit))
+        rows = await read_rows(by_words, SEARCH_SECONDS)
+    return search.read_rows(rows, limit)
 
 
-def chosen(found: Found) -> Excerpts:
+def chosen(found: Found, question: str) -> Excerpts:
     """As many sections as the model can bear."""
     if is_demonstration():
-        return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS)
-    return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS)
+        return choose(found, DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS, question)
+    return choose(found, SECTIONS, settings.BOOK_EXCERPT_TOKENS, question)

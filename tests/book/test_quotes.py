@@ -1,5 +1,7 @@
 """The sentence of a section that supports an answer's sentence; quotations, word by word."""
 
+import time
+
 import pytest
 
 from benchmarks.quotes import EXAMPLE, OF_THE_EXAMPLE, figures, judged
@@ -119,3 +121,18 @@ One "node" is named, `"not what is in code"` is not quoted.
         "ceci est une citation",
         "A whole block\nof words.",
     ]
+
+
+HOSTILE = ["(a. ", "“‘", "„a ", "`a ", "`a ``b ```c ", "1, 2 and 3 ", "It is so. ", "> ", "- a\n"]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_hostile_text_takes_no_more_time_than_its_length_asks_for(part):
+    text = (part * 20_000)[:20_000]
+    begin = time.process_time()
+
+    quotations(text)
+    best_quote("A node has a name.", text)
+    best_quote(text, SECTION)
+
+    assert time.process_time() - begin < 1.5

@@ -6,8 +6,10 @@ order (when exactly they strike is the machine's business).
 """
 
 import asyncio
+import json
 import os
 import random
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,12 +22,22 @@ import psutil
 import psycopg
 import pytest
 
-from tests.helpers.scripted_model import Reply, refusal
+from tests.helpers.books import index_book
+from tests.helpers.marks import marks_of
+from tests.helpers.scripted_model import Reply, refusal, word_vector
 from tests.helpers.streams import parsed
 
 TURNS, READERS, SESSIONS = 1000, 25, 150
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
 PATIENCE_SECONDS = 180
+BOOK = """# Questions
+
+A question has a number, and each question is asked once. Its answer names the number.
+
+## Robots
+
+A robot asks no question of its own.
+"""
 pytestmark = [pytest.mark.faults]
 
 
@@ -38,7 +50,8 @@ def model_of(chance):
 
     def decide(body):
         question = body["messages"][-1]["content"].split()[-1]
-        words = " ".join(f"{question}/{n}" for n in range(chance.randint(1, 60)))
+        cited = [f"[{mark}]" for mark in marks_of(body).values() if chance.random() < 0.7]
+        words = " ".join([*(f"{question}/{n}" for n in range(chance.randint(1, 60))), *cited])
         return chance.choices(
             [
                 Reply(words),
@@ -54,6 +67,19 @@ def model_of(chance):
             ],
             [40, 20, 15, 5, 5, 3, 3, 3, 3, 3],
         )[0]
+
+    return decide
+
+
+def embeddings_of(chance):
+    """A service that embeds, mostly: or else it hangs, refuses and lies."""
+
+    def decide(body):
+        data = [{"embedding": word_vector(text, 100)} for text in body["input"]]
+        lie = json.dumps({"data": data * chance.randint(1, 2)}).encode()
+        replies = [Reply(), Reply(delay=0.7), Reply(hold=True), Reply(drop=True), refusal(401)]
+        replies += [refusal(500), Reply(body=lie), Reply(body=b"{]")]
+        return chance.choices(replies, [40, 10, 10, 5, 5, 10, 15, 5])[0]
 
     return decide
 
@@ -207,15 +233,21 @@ class Faults:
 def stored(cluster) -> list[tuple]:
     with psycopg.connect(cluster.url()) as connection:
         return connection.execute(
-            "SELECT question.content, reply.id::text, reply.status, reply.content "
+            "SELECT question.content, reply.id::text, reply.status, reply.content, "
+            "reply.grounding, jsonb_array_length(reply.sources) "
             "FROM chat_message question "
             "LEFT JOIN chat_message reply ON reply.reply_to_id = question.id "
             "WHERE question.role = 'user'"
         ).fetchall()
 
 
-def test_1000_turns_under_random_faults_lose_nothing(serve, cluster, model):
-    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="15")
+@pytest.mark.parametrize("has_book", [False, True])
+def test_1000_turns_under_random_faults_lose_nothing(serve, cluster, model, tmp_path, has_book):
+    settings = {"EMBEDDING_MODEL": "word-vectors"} if has_book else {}
+    if has_book:
+        index_book(tmp_path, cluster, model, BOOK)
+        model.embeds(embeddings_of(random.Random(SEED + 2)))
+    server = serve(DATABASE_URL=cluster.url(), LLM_TIMEOUT_SECONDS="15", **settings)
     model.decides(model_of(random.Random(SEED + 1)))
     delivered: dict[int, Delivered] = {}
     seen: Counter[str] = Counter()
@@ -239,22 +271,26 @@ def test_1000_turns_under_random_faults_lose_nothing(serve, cluster, model):
             for _ in range(60):  # replies of killed workers are given up after a while
                 await asyncio.sleep(0.5)
                 with suppress(psycopg.Error):
-                    if all(status != "pending" for _, _, status, _ in stored(cluster)):
+                    if all(status != "pending" for _, _, status, *_ in stored(cluster)):
                         break
 
     asyncio.run(everything())
     rows = stored(cluster)
-    told = [f"seed {SEED}", dict(sorted(seen.items())), Counter(status for _, _, status, _ in rows)]
+    told = [f"seed {SEED}", dict(sorted(seen.items())), Counter(row[2:5:2] for row in rows)]
     print("", *told, sep="\n")  # noqa: T201 - for whoever watches
 
     asked = Counter(question for question, *_ in rows)
     assert asked == Counter(f"question {number}" for number in range(TURNS))
-    assert {status for _, _, status, _ in rows} <= {"complete", "stopped", "failed"}
+    assert {status for _, _, status, *_ in rows} <= {"complete", "stopped", "failed"}
     replies = {question: row for question, *row in rows}
     for number, answer in delivered.items():
-        reply_id, status, content = replies[f"question {number}"]
+        reply_id, status, content, grounding, sources = replies[f"question {number}"]
         assert (reply_id, content) == (answer.reply_id, answer.text)
         assert status in (("stopped",) if answer.stopped else ("complete", "stopped"))
-        assert all(word.startswith(f"{number}/") for word in content.split())
+        if grounding != "excerpts":
+            words = re.sub(r"\[\d+\]", " ", content).split()
+            assert all(word.startswith(f"{number}/") for word in words)
+            cited = {int(each) for each in re.findall(r"\[(\d+)\]", content)}
+            assert cited == set(range(1, sources + 1))
     assert len(delivered) > 0.8 * TURNS
     assert sum(count for kind, count in seen.items() if kind.startswith("FAULT")) > 5

@@ -1,0 +1,79 @@
+"""PostgreSQL goes away between a question's storing and the search of its sections."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from chat import database
+from chat.database import Statement
+from chat.errors import DatabaseUnavailable
+from chat.turn import close
+from chat.turn.turn import Question
+from tests.helpers.books import index_book
+from tests.helpers.scripted_model import Reply
+from tests.helpers.turns import new_turn
+from tests.helpers.waiting import eventually
+
+
+def test_the_question_is_kept_and_the_reader_may_ask_again(serve, cluster, model, tmp_path):
+    index_book(tmp_path, cluster, model, "# Questions\n\nEach question has a number.\n")
+    server = serve(DATABASE_URL=cluster.url(), EMBEDDING_MODEL="word-vectors", WEB_CONCURRENCY="1")
+    body, key = {"message": "Which number?", "session_id": str(uuid4())}, {"Idempotency-Key": "a"}
+    embedding = threading.Event()
+    model.embeds(lambda _: embedding.set() or Reply(delay=0.5))
+    with ThreadPoolExecutor(1) as pool:
+        begin = time.monotonic()
+        asking = pool.submit(server.client.post, "/chat", json=body, headers=key)
+        assert embedding.wait(10)  # of a process's first question, after it was stored
+        cluster.stop()
+        answer = asking.result()
+        took = time.monotonic() - begin
+    cluster.start()
+    again = eventually(
+        lambda: (found := server.client.post("/chat", json=body, headers=key)).is_success and found,
+        30,
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert took < 10
+    messages = server.client.get(f"/chat/{body['session_id']}").json()["messages"]
+    assert [each["status"] for each in messages] == ["complete", "complete"]
+    assert messages[1]["id"] == again.json()["message_id"]
+
+
+@pytest.mark.django_db
+def test_a_search_without_end_is_cancelled_in_the_server():
+    async def searching():
+        with pytest.raises(DatabaseUnavailable):
+            await database.read_rows(Statement("SELECT pg_sleep(60), 'endless'", {}), 0.2)
+        return await database.read_rows(Statement("SELECT 1", {}), 5)
+
+    async def all_of_it():
+        try:
+            return await searching()
+        finally:
+            await database.close_connections()
+
+    assert asyncio.run(all_of_it()) == [(1,)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%%endless%%'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+def test_an_answer_is_worth_more_than_what_it_rests_on(monkeypatch, logged):
+    turn = new_turn(Question("What is it?", selected_text="A node."))
+    turn.has_book = True
+    monkeypatch.setattr(close, "of_passage", lambda *_: 1 / 0)
+
+    evidence = asyncio.run(close._evidence(turn, "It is a node."))
+
+    assert evidence.grounding == "passage"
+    assert any("was not found" in line for line in logged)
