@@ -20,7 +20,7 @@ from django.conf import settings
 from loguru import logger
 
 from chatbackend import cors
-from chatbackend.paths import is_open_to_all, is_page
+from chatbackend.paths import is_open_to_all, is_page, without_prefix
 
 django.setup()
 
@@ -50,6 +50,8 @@ api = ApiHandler(settings.API_MIDDLEWARE)
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        if settings.PUBLIC_PATH:
+            scope["path"] = without_prefix(scope["path"], settings.PUBLIC_PATH)
         await serve(scope, receive, send)
     elif scope["type"] == "lifespan":
         await live(receive, send)

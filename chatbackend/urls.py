@@ -16,7 +16,7 @@ urlpatterns = [
     path("admin/second-factor/", second_factor_page, name="second-factor"),
     path("admin/", admin.site.urls),
     path("", home),
-    path("widget.js", loader),
+    path("widget.js", loader, name="widget"),
     path("widget/<slug:version>/<path:name>", module),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg")),
     path("", api.urls),
