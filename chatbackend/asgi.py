@@ -28,6 +28,7 @@ from chat.api.problems import problem_document  # noqa: E402 - needs a Django th
 from chat.checks import stop_if_misconfigured  # noqa: E402
 from chat.errors import InternalError  # noqa: E402
 from chat.turn import heartbeat, service  # noqa: E402
+from chat.webhooks import delivery  # noqa: E402
 from chatbackend.body_limit import INCOMPLETE, Receive, Scope, with_whole_body  # noqa: E402
 from chatbackend.handlers import ApiHandler, PagesHandler  # noqa: E402
 from chatbackend.http_protocol import REFUSED  # noqa: E402
@@ -61,6 +62,7 @@ async def live(receive: Receive, send: Send) -> None:
     """Start and end of a worker, which first completes its turns."""
     await receive()
     heartbeat.scan_for_orphans()  # the worker before this one may have been killed
+    delivery.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await service.finish()

@@ -67,6 +67,9 @@ CHAT_RATE = rate("CHAT_RATE", "30/m")
 CHAT_EXCERPTS_INSTEAD_OF_ERRORS = switch("CHAT_EXCERPTS_INSTEAD_OF_ERRORS", True)
 CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0, at_most=10**15)
 
+WEBHOOK_URL = web_address("WEBHOOK_URL")
+WEBHOOK_SECRET = text("WEBHOOK_SECRET")
+
 # The model ----------------------------------------------------------------------------------
 for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
     globals()[service.key_setting] = api_key(service.key_setting)
@@ -233,6 +236,8 @@ LOGGING = {
         SECRET_KEY,
         *(globals()[service.key_setting] for service in SERVICES),
         EMBEDDING_API_KEY,
+        WEBHOOK_SECRET,
+        WEBHOOK_URL,  # may hold a token
         DATABASES["default"].get("PASSWORD", ""),
     ],
 }

@@ -19,6 +19,7 @@ from chat.citations.instead import excerpts_as_answer
 from chat.database import Statement, retry, run_statement
 from chat.models import Message
 from chat.turn.turn import Answer, Turn
+from chat.webhooks import delivery, events
 from llm import completions
 from llm.errors import CodedError
 
@@ -92,7 +93,10 @@ class End:
 
 def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
     """Writes the reply's end, and counts its tokens where a budget is kept. May be run twice."""
-    count = COUNT_TOKENS if settings.CHAT_DAILY_TOKEN_BUDGET else COUNT_NOTHING
+    budget = settings.CHAT_DAILY_TOKEN_BUDGET
+    count = COUNT_TOKENS if budget else COUNT_NOTHING
+    if settings.WEBHOOK_URL:
+        count = with_events(count, is_silent(end), bool(budget))
     values = end.values() | {
         "session": turn.session_id,
         "reply": turn.reply_id,
@@ -101,8 +105,28 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
         "at": at,
         "day": at.astimezone(UTC).date(),
         "tokens": tokens,
+        "budget": budget,
     }
     return Statement(CLOSE + count, values)
+
+
+def is_silent(end: End) -> bool:
+    return end.evidence.grounding == Message.Grounding.SILENT
+
+
+def with_events(count: str, silent: bool, has_budget: bool) -> str:
+    """The statement's last part, which also writes the webhook's events; returns their kinds."""
+    rows = [events.SILENT] * silent + [events.BUDGET] * has_budget
+    if not rows:
+        return count
+    counted = f", counted AS ({count} RETURNING day, tokens)" if has_budget else ""
+    return f"{counted} {events.INSERT} {' UNION ALL '.join(rows)} {events.RETURNING}"
+
+
+async def _store(statement: Statement) -> None:
+    rows = await run_statement(statement)
+    if settings.WEBHOOK_URL and any(rows):
+        delivery.start()
 
 
 # The ends of a turn -------------------------------------------------------------------------
@@ -190,7 +214,7 @@ async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: En
     """Store the end, then give the outcome; but do not make a reader wait for long."""
     tokens = turn.spending.tokens
     storing = asyncio.create_task(
-        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+        retry(lambda: _store(closing(turn, at, tokens, end)), "Storing an answer")
     )
     await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
     turn.end(outcome)

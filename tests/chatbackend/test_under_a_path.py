@@ -14,13 +14,13 @@ from playwright.sync_api import expect
 
 from chatbackend.paths import without_prefix
 from tests.helpers.browser import elsewhere
-from tests.helpers.reader import answered, ready, say
+from tests.helpers.reader import answered, ready, replies, say
 from tests.helpers.server import CHECKOUT, free_port, running_server
 from tests.helpers.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 PREFIX = "/chat-api"
-PASSWORD = "pass phrase"  # noqa: S105
+PASSWORD = "pass phrase"
 CONFIG = """
 daemon off; pid {folder}/pid; error_log stderr warn; worker_processes 1; events {{}}
 http {{
@@ -96,7 +96,8 @@ def test_readers_chat_works_under_the_path(url, model, visit):
     ready(page)
     say(page, "What is a node?")
 
-    answered(page, "A node is a process.")
+    answered(page)
+    expect(replies(page)).to_have_text("A node is a process.")
     assert page.request.get(page.locator("link[rel=icon]").evaluate("link => link.href")).ok
 
 
