@@ -86,7 +86,7 @@ async def _deliver_while_pending() -> None:
 def _seconds_to_next() -> float | None:
     """None where nothing is pending."""
     due_at: datetime | None = WebhookEvent.objects.pending().aggregate(at=Min("due_at"))["at"]
-    return due_at and max(0.1, (due_at - timezone.now()).total_seconds())
+    return max(0.1, (due_at - timezone.now()).total_seconds()) if due_at else None
 
 
 async def deliver_due() -> int:
