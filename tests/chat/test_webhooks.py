@@ -8,6 +8,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 
 import psycopg
 import pytest
@@ -152,6 +153,21 @@ def test_an_operator_may_deliver_by_a_command(hooked, announced, capsys):
     call_command("deliver_webhooks")
 
     assert capsys.readouterr().out == "Delivered: 1\n"
+
+
+def test_the_indexer_announces_what_it_publishes(hooked, announced, settings, tmp_path):
+    Edition.objects.all().delete()
+    settings.EMBEDDING_MODEL = "none"
+    page = "<main><h1>Nodes</h1><p>A node is a process that does one job.</p></main>"
+    (tmp_path / "index.html").write_text(page)
+    options = {"no_questions": True, "stdout": StringIO(), "stderr": StringIO()}
+
+    call_command("index_book", str(tmp_path), dry_run=True, **options)
+    call_command("index_book", str(tmp_path), **options)
+
+    assert [(body["type"], body["data"]["edition"]) for body in hooked.bodies()] == [
+        ("edition.indexed", 1)
+    ]
 
 
 # What is written with what it tells of ------------------------------------------------------
