@@ -68,6 +68,9 @@ def environment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
         found.append(
             Warning("DEBUG is on; turn it off where readers can reach it.", id="chat.W002")
         )
+    if settings.WEBHOOK_URL and not settings.WEBHOOK_SECRET:
+        sentence = "WEBHOOK_URL is set without WEBHOOK_SECRET, which signs what is sent there."
+        found.append(Error(sentence, id="chat.E008"))
     return found + embedded_parts()
 
 

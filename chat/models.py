@@ -1,7 +1,7 @@
 """The rows: sessions, messages and limits; QuerySets carry the words for finding them."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from itertools import accumulate
 from operator import add
@@ -12,8 +12,9 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Exists, Func, OuterRef, Q, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.ids import ids_around, time_ordered_id
@@ -499,3 +500,59 @@ class DailyTokens(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day}: {self.tokens}"
+
+
+class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
+    def pending(self) -> Self:
+        return self.filter(delivered_at=None, given_up_at=None)
+
+    def lease(self, time: timedelta) -> "WebhookEvent | None":
+        """One that is due, for this process alone until `time` has passed; counts the attempt."""
+        due = self.pending().filter(due_at__lte=Now()).order_by("due_at")
+        with transaction.atomic():
+            event = due.select_for_update(skip_locked=True).first()
+            if event:
+                event.attempts += 1
+                event.due_at = Now() + time
+                event.save(update_fields=["attempts", "due_at"])
+        return event
+
+
+class WebhookEvent(models.Model):
+    """Something that the operator's webhook is told of (see `chat.webhooks`); holds no texts."""
+
+    class Kind(models.TextChoices):
+        DISLIKED = "reply.disliked"
+        SILENT = "reply.silent"
+        BUDGET = "budget.reached"
+        INDEXED = "edition.indexed"
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    kind = models.CharField(max_length=32, choices=Kind)
+    subject = models.CharField(
+        max_length=64, help_text="The reply's id, the day or the edition's number."
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=64, blank=True, default="")
+
+    objects = WebhookEventQuerySet.as_manager()
+
+    class Meta:
+        db_table = "chat_webhook_event"
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "subject"], name="chat_webhook_event_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(delivered_at=None, given_up_at=None),
+                name="chat_webhook_event_due",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"

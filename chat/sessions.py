@@ -3,10 +3,14 @@
 import itertools
 from uuid import UUID
 
+from django.conf import settings
+from django.db import transaction
+
 from chat.errors import NotFound
 from chat.models import ChatSession, Message
 from chat.turn import heartbeat, limits
 from chat.turn.turn import stop_running
+from chat.webhooks import delivery, events
 
 # Of the texts of one page of messages.
 MAX_PAGE_BYTES = 2**19
@@ -67,10 +71,21 @@ async def give_feedback(
 
     def write() -> None:
         reply = Message.objects.replies().filter(session_id=session_id, id=message_id)
-        if not reply.update(feedback=rating, feedback_comment=comment):
-            raise NotFound
+        if not settings.WEBHOOK_URL or rating != Message.Feedback.DOWN:
+            if not reply.update(feedback=rating, feedback_comment=comment):
+                raise NotFound
+            return
+        with transaction.atomic():
+            former = reply.select_for_update().values_list("feedback", "feedback_comment").first()
+            if former is None:
+                raise NotFound
+            reply.update(feedback=rating, feedback_comment=comment)
+            if former != (rating, comment):
+                events.disliked(message_id, comment)
 
     await limits.run_counted(client, "feedback", write)
+    if rating == Message.Feedback.DOWN:
+        delivery.start()
 
 
 async def delete(session_id: UUID, client: str | None) -> None:

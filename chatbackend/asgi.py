@@ -20,7 +20,7 @@ from django.conf import settings
 from loguru import logger
 
 from chatbackend import cors
-from chatbackend.paths import is_open_to_all, is_page
+from chatbackend.paths import is_open_to_all, is_page, without_prefix
 
 django.setup()
 
@@ -28,6 +28,7 @@ from chat.api.problems import problem_document  # noqa: E402 - needs a Django th
 from chat.checks import stop_if_misconfigured  # noqa: E402
 from chat.errors import InternalError  # noqa: E402
 from chat.turn import heartbeat, service  # noqa: E402
+from chat.webhooks import delivery  # noqa: E402
 from chatbackend.body_limit import INCOMPLETE, Receive, Scope, with_whole_body  # noqa: E402
 from chatbackend.handlers import ApiHandler, PagesHandler  # noqa: E402
 from chatbackend.http_protocol import REFUSED  # noqa: E402
@@ -50,6 +51,8 @@ api = ApiHandler(settings.API_MIDDLEWARE)
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        if settings.PUBLIC_PATH:
+            scope["path"] = without_prefix(scope["path"], settings.PUBLIC_PATH)
         await serve(scope, receive, send)
     elif scope["type"] == "lifespan":
         await live(receive, send)
@@ -59,6 +62,7 @@ async def live(receive: Receive, send: Send) -> None:
     """Start and end of a worker, which first completes its turns."""
     await receive()
     heartbeat.scan_for_orphans()  # the worker before this one may have been killed
+    delivery.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await service.finish()

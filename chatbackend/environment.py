@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chatbackend import env_file, postgres_url
+from chatbackend.paths import OWN_NAMES
 from chatbackend.web_addresses import host_of, origin_of
 from llm.prices import Prices, price_pair
 
@@ -22,6 +23,7 @@ INVALID: dict[str, str] = {}  # a sentence for each setting that cannot be read
 UNREADABLE_LINES: list[str] = []  # a sentence for each line of `.env` that is no setting
 WARNINGS: list[str] = []  # a sentence for each value that works, but not as it was written
 
+PUBLIC_PATH = re.compile(r"(/[\w.-]+)*", re.ASCII)
 TRUE, FALSE = ("true", "on", "yes", "y", "ok", "1"), ("false", "off", "no", "n", "0")
 
 
@@ -144,6 +146,22 @@ def web_address(name: str) -> str:
         return raw
 
     return read(name, "", cast)
+
+
+def public_address(name: str) -> str:
+    """An address without a final slash, whose path (if any) is none of the service's own."""
+    address = web_address(name).rstrip("/")
+
+    def cast(_: str) -> str:
+        parts = urlsplit(address)
+        origin = origin_of(address)
+        if parts.query or parts.fragment or not PUBLIC_PATH.fullmatch(parts.path):
+            raise ValueError(f"{name}'s path must be words of letters, digits, “-”, “_” or “.”.")
+        if parts.path.removeprefix("/") in OWN_NAMES:
+            raise ValueError(f"{name}'s path must not be one of the service's own, {parts.path}.")
+        return origin + parts.path
+
+    return read(name, "", cast) if address else ""
 
 
 def origins(name: str) -> list[str]:

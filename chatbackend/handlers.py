@@ -29,8 +29,9 @@ class PagesHandler(ASGIHandler):
     ) -> tuple[ASGIRequest, None]:
         if scope["query_string"].count(b"&") >= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
             raise BadRequest("too many fields in the query")
+        public = dict(scope) | {"path": settings.PUBLIC_PATH + scope["path"]}  # as Django wants it
         try:
-            request, _ = super().create_request(scope, body_file)
+            request, _ = super().create_request(public, body_file)
         except exceptions.BadRequest as error:
             raise BadRequest(str(error)) from error
         if request is None:

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
@@ -18,6 +19,7 @@ from chatbackend.environment import (
     one_of,
     origins,
     prices,
+    public_address,
     rate,
     read_env_file,
     seconds,
@@ -26,6 +28,7 @@ from chatbackend.environment import (
     web_address,
     whole_number,
 )
+from chatbackend.web_addresses import host_of
 from llm.providers import SERVICES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -43,6 +46,11 @@ HOST = listening_host("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000, at_most=65535)
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2, at_most=1024)
 
+# Where the service is for its readers. Django makes the path (of proxies) part of every address.
+PUBLIC_URL = public_address("PUBLIC_URL")
+PUBLIC_PATH = urlsplit(PUBLIC_URL).path
+FORCE_SCRIPT_NAME = PUBLIC_PATH or None
+
 BOOK_TITLE = text("BOOK_TITLE", "Physical AI & Humanoid Robotics")
 BOOK_SOURCE = text("BOOK_SOURCE")
 BOOK_URL = web_address("BOOK_URL")
@@ -58,6 +66,9 @@ CHAT_SELECTED_TEXT_MAX_CHARS = whole_number(
 CHAT_RATE = rate("CHAT_RATE", "30/m")
 CHAT_EXCERPTS_INSTEAD_OF_ERRORS = switch("CHAT_EXCERPTS_INSTEAD_OF_ERRORS", True)
 CHAT_DAILY_TOKEN_BUDGET = whole_number("CHAT_DAILY_TOKEN_BUDGET", 0, at_least=0, at_most=10**15)
+
+WEBHOOK_URL = web_address("WEBHOOK_URL")
+WEBHOOK_SECRET = text("WEBHOOK_SECRET")
 
 # The model ----------------------------------------------------------------------------------
 for service in SERVICES:  # OPENAI_API_KEY, OPENAI_MODEL, GEMINI_API_KEY, …
@@ -126,7 +137,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-STATIC_URL = "/static/"
+STATIC_URL = f"{PUBLIC_PATH}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -177,7 +188,8 @@ DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 # Who may call -------------------------------------------------------------------------------
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = list(dict.fromkeys(host_names("ALLOWED_HOSTS") + LOOPBACK))
+PUBLIC_HOST = [host_of(urlsplit(PUBLIC_URL).netloc)] if PUBLIC_URL else []
+ALLOWED_HOSTS = list(dict.fromkeys(host_names("ALLOWED_HOSTS") + PUBLIC_HOST + LOOPBACK))
 FRONTEND_ORIGINS = list(dict.fromkeys(["http://localhost:3000", *origins("FRONTEND_URL")]))
 NUM_PROXIES = whole_number("NUM_PROXIES", 0, at_least=0, at_most=100)
 
@@ -190,6 +202,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES + 1  # no body is kept in a file: n
 # On a public site TLS ends at the proxy, which also redirects plain HTTP; hence no redirect here.
 PRODUCTION = not (DEBUG or EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PUBLIC_PATH}/"  # not for the host's other services
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if PRODUCTION else 0
 if NUM_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -223,6 +236,8 @@ LOGGING = {
         SECRET_KEY,
         *(globals()[service.key_setting] for service in SERVICES),
         EMBEDDING_API_KEY,
+        WEBHOOK_SECRET,
+        WEBHOOK_URL,  # may hold a token
         DATABASES["default"].get("PASSWORD", ""),
     ],
 }

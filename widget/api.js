@@ -56,9 +56,9 @@ export class ConnectionLost extends Error {}
  */
 
 export class Api {
-  /** @param {string} origin the server's, such as `https://chat.example` */
-  constructor(origin) {
-    this.origin = origin;
+  /** @param {string} base the server's, such as `https://chat.example` */
+  constructor(base) {
+    this.base = base;
   }
 
   /**
@@ -115,7 +115,7 @@ export class Api {
    */
   historyNow(session, before = null) {
     const request = new XMLHttpRequest();
-    request.open("GET", this.origin + historyPath(session, before, PRINT_PAGE_MESSAGES), false);
+    request.open("GET", this.base + historyPath(session, before, PRINT_PAGE_MESSAGES), false);
     request.send();
     if (request.status !== 200) throw new ConnectionLost();
     return JSON.parse(request.responseText);
@@ -151,7 +151,7 @@ export class Api {
   async #send(method, path, { body, headers = {}, signal } = {}) {
     let response;
     try {
-      const request = fetch(this.origin + path, {
+      const request = fetch(this.base + path, {
         method,
         headers: { ...headers, ...(body && { "Content-Type": "application/json" }) },
         body: body && JSON.stringify(body),

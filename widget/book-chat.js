@@ -30,15 +30,15 @@ class BookChat extends HTMLElement {
   /**
    * @param {Settings} settings
    * @param {ServerInfo} server
-   * @param {string} origin
+   * @param {string} base
    */
-  static mount(settings, server, origin) {
+  static mount(settings, server, base) {
     if (BookChat.#living) return BookChat.#schedule();
     const element = /** @type {BookChat} */ (document.createElement(NAME));
     BookChat.#living = element;
     element.#target = settings.target ?? "";
     BookChat.#putIntoPage();
-    element.#chat = new Chat(element, settings, server, origin);
+    element.#chat = new Chat(element, settings, server, base);
   }
 
   connectedCallback() {
@@ -109,10 +109,10 @@ class BookChat extends HTMLElement {
  *
  * @param {Settings} settings
  * @param {ServerInfo} server
- * @param {string} origin
+ * @param {string} base
  */
-export function mount(settings, server, origin) {
+export function mount(settings, server, base) {
   if (!customElements.get(NAME)) customElements.define(NAME, BookChat);
   const registered = /** @type {{mount?: typeof mount}} */ (/** @type {unknown} */ (customElements.get(NAME)));
-  registered.mount?.(settings, server, origin);
+  registered.mount?.(settings, server, base);
 }

@@ -50,16 +50,16 @@ export class Chat {
    * @param {HTMLElement} host the <book-chat> element
    * @param {Settings} settings
    * @param {ServerInfo} server
-   * @param {string} origin the server's
+   * @param {string} base the server's
    */
-  constructor(host, settings, server, origin) {
+  constructor(host, settings, server, base) {
     this.host = host;
     this.settings = settings;
     this.server = server;
     this.isPage = settings.mode === "page";
     this.words = wordsFor(settings.lang || document.documentElement.lang || navigator.language);
-    this.conversation = new Conversation(new Api(origin), new Store(origin));
-    this.tab = new Store(origin, "sessionStorage");
+    this.conversation = new Conversation(new Api(base), new Store(base));
+    this.tab = new Store(base, "sessionStorage");
     this.layout = createLayout(this.words, settings, server);
     this.input = this.layout.composer.input;
     this.root = host.attachShadow({ mode: "open" });

@@ -2,7 +2,7 @@
 {
   /** @type {any} */
   const server = "SERVER";
-  const PATH = "/widget.js";
+  const PATH = `${server.path}/widget.js`; // `server.path` is where the service is on its host, "" at the root
   const current = document.currentScript instanceof HTMLScriptElement ? document.currentScript : null;
   const stack = new Error().stack ?? "";
 
@@ -31,8 +31,9 @@
     let failure;
     for (const origin of new Set(addresses().map((address) => new URL(address).origin))) {
       try {
-        const { mount } = await import(origin + server.module);
-        return mount(settingsFor(origin), server, origin);
+        const base = origin + server.path;
+        const { mount } = await import(base + server.module);
+        return mount(settingsFor(origin), server, base);
       } catch (error) {
         failure = error;
       }

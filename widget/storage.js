@@ -44,14 +44,14 @@ function openStorage(kind) {
   }
 }
 
-/** JSON values in the browser's storage, under keys that hold the server's origin. */
+/** JSON values in the browser's storage, under keys that hold the server's base. */
 export class Store {
   /**
-   * @param {string} origin
+   * @param {string} base
    * @param {StorageKind} [kind]
    */
-  constructor(origin, kind = "localStorage") {
-    this.prefix = `book-chat ${origin} `;
+  constructor(base, kind = "localStorage") {
+    this.prefix = `book-chat ${base} `;
     this.storage = openStorage(kind);
   }
 

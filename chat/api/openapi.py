@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_script_prefix, path
@@ -132,7 +133,9 @@ class DocumentedAPI(NinjaAPI):
         return str(operation.view_func.__name__)
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        schema = super().get_openapi_schema(**options)
+        schema = super().get_openapi_schema(**options | {"path_prefix": "/"})
+        if settings.PUBLIC_PATH:  # on whichever host the document is read
+            schema["servers"] = [{"url": settings.PUBLIC_PATH}]
         for operations in schema["paths"].values():
             if "head" in operations:
                 operations["head"] = _without_content(operations["head"])

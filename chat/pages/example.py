@@ -10,13 +10,13 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from book.read.from_markdown import DOCUSAURUS, front_matter, html_of
 
-EXAMPLE = "/example/"
 FOLDER = Path(settings.BASE_DIR, "examples/docusaurus/docs")
 FIRST = "intro"  # the page of the book's own address
 
@@ -59,4 +59,4 @@ def _target(href: str) -> str:
 
 
 def _address(name: str) -> str:
-    return EXAMPLE if name == FIRST else f"{EXAMPLE}{name}"
+    return reverse("example") if name == FIRST else reverse("example-page", args=[name])

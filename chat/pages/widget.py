@@ -61,6 +61,7 @@ def release() -> str:
 @require_safe
 def loader(request: HttpRequest) -> HttpResponseBase:
     server = {
+        "path": settings.PUBLIC_PATH,
         "module": f"/widget/{release()}/book-chat.js",
         "demonstration": is_demonstration(),
         "messageChars": settings.CHAT_MESSAGE_MAX_CHARS,

@@ -22,6 +22,7 @@ from chat.database import Statement, retry, run_statement
 from chat.errors import DatabaseUnavailable
 from chat.models import Message
 from chat.turn.turn import Answer, Turn
+from chat.webhooks import delivery, events
 from llm import completions
 from llm.errors import CodedError
 
@@ -98,7 +99,10 @@ class End:
 
 def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
     """Writes the reply's end, and counts its tokens where a budget is kept. May be run twice."""
-    count = COUNT_TOKENS if settings.CHAT_DAILY_TOKEN_BUDGET else COUNT_NOTHING
+    budget = settings.CHAT_DAILY_TOKEN_BUDGET
+    count = COUNT_TOKENS if budget else COUNT_NOTHING
+    if settings.WEBHOOK_URL:
+        count = with_events(count, is_silent(end), bool(budget))
     values = end.values() | {
         "session": turn.session_id,
         "reply": turn.reply_id,
@@ -107,8 +111,28 @@ def closing(turn: Turn, at: datetime, tokens: int, end: End) -> Statement:
         "at": at,
         "day": at.astimezone(UTC).date(),
         "tokens": tokens,
+        "budget": budget,
     }
     return Statement(CLOSE + count, values)
+
+
+def is_silent(end: End) -> bool:
+    return end.evidence.grounding == Message.Grounding.SILENT
+
+
+def with_events(count: str, silent: bool, has_budget: bool) -> str:
+    """The statement's last part, which also writes the webhook's events; returns their kinds."""
+    rows = [events.SILENT] * silent + [events.BUDGET] * has_budget
+    if not rows:
+        return count
+    counted = f", counted AS ({count} RETURNING day, tokens)" if has_budget else ""
+    return f"{counted} {events.INSERT} {' UNION ALL '.join(rows)} {events.RETURNING}"
+
+
+async def _store(statement: Statement) -> None:
+    rows = await run_statement(statement)
+    if settings.WEBHOOK_URL and any(rows):
+        delivery.start()
 
 
 # The ends of a turn -------------------------------------------------------------------------
@@ -205,7 +229,7 @@ async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: En
     """Store the end, then give the outcome; but do not make a reader wait for long."""
     tokens = turn.spending.tokens
     storing = asyncio.create_task(
-        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+        retry(lambda: _store(closing(turn, at, tokens, end)), "Storing an answer")
     )
     is_away = isinstance(outcome, DatabaseUnavailable)
     await asyncio.wait({storing}, timeout=0 if is_away else READER_WAITS_SECONDS)

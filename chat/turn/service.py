@@ -26,6 +26,7 @@ from chat.turn.following import stored_answer
 from chat.turn.open import Opened, finish_undoing, open_turn
 from chat.turn.retrieve import Retrieval
 from chat.turn.turn import Answer, Question, Turn, running, stop_running
+from chat.webhooks import delivery
 from llm.completions import Completion, close_clients
 from llm.errors import CodedError, ContextTooLong, ModelError, ModelUnavailable
 
@@ -88,6 +89,7 @@ async def finish() -> None:
     """Wait for the turns that are still running, and close what they used; a server's last act."""
     while _tasks:
         await asyncio.wait(_tasks)
+    await delivery.stop()
     await finish_undoing()
     await database.close_connections()
     await close_clients()

@@ -1,0 +1,237 @@
+"""Events reach the operator's webhook: signed, at least once, never in the way of a turn."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.utils import timezone
+
+from book.models import Edition
+from chat import database
+from chat.models import WebhookEvent
+from chat.webhooks import delivery
+from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
+from tests.helpers.marks import silent_mark_of
+from tests.helpers.scripted_model import Reply
+from tests.helpers.waiting import eventually
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes....").decode()
+
+
+class Receiver:
+    """A loopback receiver; answers with `statuses` in turn, then with 204."""
+
+    def __init__(self):
+        self.received, self.statuses, self.hold = [], [], threading.Event()
+        self.hold.set()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.received.append((self.headers, body))
+                receiver.hold.wait(20)
+                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
+                self.send_header("Location", f"{receiver.url}/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/hook"
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def bodies(self):
+        for headers, body in self.received:
+            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+            digest = hmac.digest(b"a secret of 24 bytes....", signed, hashlib.sha256)
+            assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+        return [json.loads(body) for _, body in self.received]
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.hold.set()
+    receiver.http.shutdown()
+    receiver.http.server_close()
+
+
+@pytest.fixture
+def hooked(receiver, settings):
+    settings.WEBHOOK_URL, settings.WEBHOOK_SECRET = receiver.url, SECRET
+    return receiver
+
+
+@pytest.fixture
+def rows(environment):
+    """Reads kinds and attempts of all events; none is left after the test."""
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as database:
+        database.execute("DELETE FROM chat_webhook_event; DELETE FROM chat_daily_tokens")
+        yield database
+        database.execute("DELETE FROM chat_webhook_event; DELETE FROM chat_daily_tokens")
+
+
+def deliver():
+    """Returns how many arrived."""
+    return asyncio.run(delivery.deliver_due())
+
+
+def edition():
+    return Edition.objects.create(number=7, is_current=True, published_at=timezone.now())
+
+
+# The sender ---------------------------------------------------------------------------------
+@pytest.fixture
+def announced(transactional_db, monkeypatch):
+    """An edition, and a database thread whose connection ends with the test."""
+    edition()
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr(database, "threads", threads)
+        yield
+        threads.submit(connections.close_all).result()
+
+
+def test_a_new_edition_is_announced_once(hooked, announced):
+    assert [deliver(), deliver()] == [1, 0]
+
+    (body,) = hooked.bodies()
+    assert (body["type"], body["data"]["edition"]) == ("edition.indexed", 7)
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_what_is_not_accepted_is_sent_again_after_a_pause_under_the_same_id(
+    hooked, announced, status
+):
+    hooked.statuses = [status]
+
+    assert [deliver(), deliver()] == [0, 0]
+    assert WebhookEvent.objects.pending().get().error == f"status {status}"
+    WebhookEvent.objects.update(due_at=timezone.now())
+    assert deliver() == 1
+
+    hooked.bodies()
+    assert len({headers["webhook-id"] for headers, _ in hooked.received}) == 1
+    assert len(hooked.received) == 2
+
+
+def test_a_delivery_is_given_up_after_three_days(hooked, announced):
+    hooked.statuses = [500] * 2
+    deliver()
+    long_ago = timezone.now() - delivery.GIVEN_UP_AFTER
+    WebhookEvent.objects.update(due_at=timezone.now(), created_at=long_ago)
+
+    assert [deliver(), deliver()] == [0, 0]
+    assert len(hooked.received) == 2
+    assert WebhookEvent.objects.get().given_up_at
+
+
+def test_one_process_sends_an_event_and_another_one_if_that_was_killed(hooked, announced):
+    deliver()
+    WebhookEvent.objects.update(delivered_at=None, due_at=timezone.now())
+
+    leased = WebhookEvent.objects.lease(delivery.LEASE)
+    assert WebhookEvent.objects.lease(delivery.LEASE) is None
+    WebhookEvent.objects.update(due_at=timezone.now())  # the lease of a killed process ends
+    assert deliver() == 1
+    assert hooked.received[-1][0]["webhook-id"] == str(leased.pk)
+
+
+def test_an_operator_may_deliver_by_a_command(hooked, announced, capsys):
+    call_command("deliver_webhooks")
+
+    assert capsys.readouterr().out == "Delivered: 1\n"
+
+
+def test_the_indexer_announces_what_it_publishes(hooked, announced, settings, tmp_path):
+    Edition.objects.all().delete()
+    settings.EMBEDDING_MODEL = "none"
+    page = "<main><h1>Nodes</h1><p>A node is a process that does one job.</p></main>"
+    (tmp_path / "index.html").write_text(page)
+    options = {"no_questions": True, "stdout": StringIO(), "stderr": StringIO()}
+
+    call_command("index_book", str(tmp_path), dry_run=True, **options)
+    call_command("index_book", str(tmp_path), **options)
+
+    assert [(body["type"], body["data"]["edition"]) for body in hooked.bodies()] == [
+        ("edition.indexed", 1)
+    ]
+
+
+# What is written with what it tells of ------------------------------------------------------
+@pytest.fixture
+def service(serve, receiver, rows, published):  # noqa: F811
+    """Starts servers on the book, whose current edition was announced before."""
+    rows.execute("UPDATE book_edition SET published_at = now() - interval '4 days'")
+    own = {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"], "WEBHOOK_SECRET": SECRET}
+    own |= {"WEBHOOK_URL": receiver.url, "PUBLIC_URL": "https://book.example/chat-api"}
+    return lambda **settings: serve(**own | settings)
+
+
+def rate(server, answer, **body):
+    path = f"/chat/{answer['session_id']}/messages/{answer['message_id']}/feedback"
+    assert server.client.put(path, json={"rating": "down"} | body).status_code == 200
+
+
+def types(receiver):
+    return sorted(body["type"] for body in receiver.bodies())
+
+
+def test_a_silent_reply_a_budget_and_a_dislike_arrive_once_each(service, model, receiver):
+    server = service(CHAT_DAILY_TOKEN_BUDGET="1")
+    model.decides(lambda body: Reply(f"[{silent_mark_of(body)}] Nothing on cheese."))
+
+    answer = server.client.post("/chat", json={"message": "Which cheese?"}).json()
+    eventually(lambda: len(receiver.received) == 2)
+    rate(server, answer)
+    rate(server, answer)
+    eventually(lambda: len(receiver.received) == 3)
+    rate(server, answer, comment="Camembert!")
+    eventually(lambda: len(receiver.received) == 4)
+
+    assert types(receiver) == ["budget.reached", *["reply.disliked"] * 2, "reply.silent"]
+    silent = next(each for each in receiver.bodies() if each["type"] == "reply.silent")["data"]
+    assert (silent["question"], silent["message_id"]) == ("Which cheese?", answer["message_id"])
+    assert silent["nearest"]
+    assert silent["admin_url"].startswith("https://book.example/chat-api/admin/chat/message/")
+    assert answer["session_id"] not in str(receiver.received)
+    assert receiver.bodies()[-1]["data"]["comment"] == "Camembert!"
+
+
+def test_a_receiver_that_hangs_delays_no_reader_and_a_killed_server_loses_nothing(
+    service, model, receiver, rows
+):
+    receiver.hold.clear()
+    server = service(WEB_CONCURRENCY="1")
+    model.says("One.", "Two.")
+    answer = server.client.post("/chat", json={"message": "What?"}).json()
+    rate(server, answer)
+    eventually(lambda: len(receiver.received) == 1)
+    assert server.client.post("/chat", json={"message": "And?"}).json()["response"] == "Two."
+
+    server.kill()
+    receiver.hold.set()
+    rows.execute("UPDATE chat_webhook_event SET due_at = now()")  # its lease has ended
+    service()
+
+    eventually(lambda: len(receiver.received) == 2)
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
+
+
+def test_without_an_address_nothing_is_written(server, model, rows):
+    answer = server.client.post("/chat", json={"message": "What?"}).json()
+    rate(server, answer, comment="No.")
+
+    assert rows.execute("SELECT count(*) FROM chat_webhook_event").fetchone() == (0,)
