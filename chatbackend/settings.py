@@ -215,6 +215,7 @@ SECURE_CSP = {
 # Logging ------------------------------------------------------------------------------------
 LOG_FORMAT = one_of("LOG_FORMAT", "pretty" if not PRODUCTION else "json", ("pretty", "json"))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+OTEL_EXPORTER_OTLP_ENDPOINT = web_address("OTEL_EXPORTER_OTLP_ENDPOINT")
 LOGGING_CONFIG = "chatbackend.logs.configure"
 LOGGING = {
     "level": LOG_LEVEL,
@@ -224,5 +225,6 @@ LOGGING = {
         *(globals()[service.key_setting] for service in SERVICES),
         EMBEDDING_API_KEY,
         DATABASES["default"].get("PASSWORD", ""),
+        os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""),
     ],
 }

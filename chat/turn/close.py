@@ -18,8 +18,9 @@ from chat.citations.excerpts import Excerpts
 from chat.citations.instead import excerpts_as_answer
 from chat.database import Statement, retry, run_statement
 from chat.models import Message
+from chat.turn import measures
 from chat.turn.turn import Answer, Turn
-from llm import completions
+from llm import completions, telemetry
 from llm.errors import CodedError
 
 # With PostgreSQL away, a reader gets the answer after so long; storing it is still retried.
@@ -189,9 +190,11 @@ def _without_answer(
 async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: End) -> None:
     """Store the end, then give the outcome; but do not make a reader wait for long."""
     tokens = turn.spending.tokens
-    storing = asyncio.create_task(
-        retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
-    )
-    await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
-    turn.end(outcome)
-    await storing
+    with telemetry.span("close"):
+        storing = asyncio.create_task(
+            retry(lambda: run_statement(closing(turn, at, tokens, end)), "Storing an answer")
+        )
+        await asyncio.wait({storing}, timeout=READER_WAITS_SECONDS)
+        turn.end(outcome)
+        measures.ended(turn, end.status.value, end.error_code, end.evidence)
+        await storing

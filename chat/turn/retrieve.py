@@ -5,6 +5,7 @@ slow embedding service nor a missing book costs a turn anything but the sections
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from chat.citations.excerpts import Excerpts, choose
 from chat.database import LOST, Row, Statement, run_statement
 from chat.turn.open import Opened
 from chat.turn.turn import Question
+from llm import telemetry
 from llm.providers import is_demonstration
 
 SECTIONS = 10
@@ -37,7 +39,7 @@ class Retrieval:
         self._query = Query(question.text, page_url=question.page_url or "")
         self._embedding: asyncio.Task[Query] | None = None
         if _has_book and not question.selected_text and not self._waits_for_history():
-            self._embedding = asyncio.create_task(with_vector(self._query))
+            self._embedding = asyncio.create_task(_embedded(self._query))
 
     def _waits_for_history(self) -> bool:
         """Whether it may refer to the question before it, and is embedded together with that."""
@@ -57,7 +59,9 @@ class Retrieval:
         if not opened.has_book:
             await self.drop()
             return None
+        begin = time.monotonic()
         found = await self._find(opened)
+        telemetry.measure("chat.retrieval.duration", time.monotonic() - begin)
         return chosen(found) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
@@ -67,9 +71,16 @@ class Retrieval:
             embedded = await self._embedding
             query = replace(query, vector=embedded.vector)
         else:
-            query = await with_vector(query)
-        rows = await _rows(Statement(*search.statement(query, SECTIONS)))
+            query = await _embedded(query)
+        with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
+            rows = await _rows(Statement(*search.statement(query, SECTIONS)))
+            span.set({"chat.rows": len(rows)})
         return search.read_rows(rows, SECTIONS)
+
+
+async def _embedded(query: Query) -> Query:
+    with telemetry.span("embed"):
+        return await with_vector(query)
 
 
 async def _rows(statement: Statement) -> list[Row]:
