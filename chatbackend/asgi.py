@@ -40,9 +40,7 @@ from llm.errors import CodedError  # noqa: E402
 stop_if_misconfigured()
 load_sdk()
 # An extra, which costs its memory only where it is wanted.
-telemetry = (
-    import_module("chatbackend.telemetry") if settings.OTEL_EXPORTER_OTLP_ENDPOINT else None
-)
+telemetry = import_module("chatbackend.telemetry") if settings.OTEL_EXPORTER_OTLP_ENDPOINT else None
 
 type Send = Callable[[Any], Awaitable[None]]
 

@@ -225,6 +225,5 @@ LOGGING = {
         *(globals()[service.key_setting] for service in SERVICES),
         EMBEDDING_API_KEY,
         DATABASES["default"].get("PASSWORD", ""),
-        os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""),
     ],
 }

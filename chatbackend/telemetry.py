@@ -125,7 +125,9 @@ class OpenTelemetry:
         self, seconds: float, attributes: dict[str, str], found: Mapping[str, object]
     ) -> None:
         error = found.get(ERROR_TYPE)
-        self.measure(OPERATION_DURATION, seconds, attributes | ({ERROR_TYPE: str(error)} if error else {}))
+        self.measure(
+            OPERATION_DURATION, seconds, attributes | ({ERROR_TYPE: str(error)} if error else {})
+        )
         for kind, name in (("input", INPUT_TOKENS), ("output", OUTPUT_TOKENS)):
             if isinstance(count := found.get(name), int):
                 self.measure(TOKEN_USAGE, count, attributes | {"gen_ai.token.type": kind})
@@ -224,7 +226,7 @@ async def finish() -> None:
     for thread in threads:
         thread.start()
     end = time.monotonic() + FLUSH_SECONDS
-    while any(thread.is_alive() for thread in threads) and time.monotonic() < end:
+    while any(each.is_alive() for each in threads) and time.monotonic() < end:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     _providers.clear()
 
