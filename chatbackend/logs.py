@@ -119,7 +119,7 @@ def fields(record: "Record") -> dict[str, Any]:
         for name, value in record["extra"].items()
         if name != "logger"
     }
-    return bound | telemetry.log_fields()
+    return {**bound, **telemetry.log_fields()}
 
 
 def _field(value: str) -> str:
