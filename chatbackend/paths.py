@@ -14,8 +14,8 @@ OPEN_TO_ALL = ("/widget.js", "/widget/")
 # First words of the service's own paths. Under a path that is one of them (PUBLIC_URL), a request
 # for /chat could be either a proxy's that passes the path on, or one's that takes it away.
 OWN_NAMES = {
-    "admin", "api", "ask", "book", "chat", "docs", "example", "favicon.ico", "health", "mcp", "metrics",
-    "openapi.json", "query", "static", "v1", "widget", "widget.js",
+    "admin", "api", "ask", "book", "chat", "docs", "example", "favicon.ico", "health", "mcp",
+    "metrics", "openapi.json", "query", "static", "v1", "widget", "widget.js",
 }  # fmt: skip
 
 

@@ -228,6 +228,7 @@ SECURE_CSP = {
 # Logging ------------------------------------------------------------------------------------
 LOG_FORMAT = one_of("LOG_FORMAT", "pretty" if not PRODUCTION else "json", ("pretty", "json"))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+OTEL_EXPORTER_OTLP_ENDPOINT = web_address("OTEL_EXPORTER_OTLP_ENDPOINT")
 LOGGING_CONFIG = "chatbackend.logs.configure"
 LOGGING = {
     "level": LOG_LEVEL,

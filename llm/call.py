@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from loguru import logger
 
-from llm import clients, dialects
+from llm import clients, dialects, telemetry
 from llm.answers import AnswerParser
 from llm.deltas import DeltaBuffer, without_unstorable
 from llm.dialects import Prompt
@@ -72,8 +72,29 @@ class Call:
 
 async def make_call(call: Call, body: dict[str, Any]) -> Completion:
     """Ask once. Raises ModelError; `call.spending` is added to in any case."""
-    begin = time.monotonic()
     parser = AnswerParser(call.provider)
+    with telemetry.model_call("chat", call.provider.name, call.provider.model) as span:
+        try:
+            return await _make_call(call, body, parser)
+        finally:
+            span.set(_attributes(call, parser))
+
+
+def _attributes(call: Call, parser: AnswerParser) -> telemetry.Attributes:
+    usage = parser.usage or Usage(None, None)
+    reason = parser.finish_reason
+    return {
+        "gen_ai.output.type": "text",
+        "gen_ai.request.stream": call.streaming,
+        "gen_ai.response.finish_reasons": [reason] if reason else None,
+        "gen_ai.response.model": parser.model[:255] or None,
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+    }
+
+
+async def _make_call(call: Call, body: dict[str, Any], parser: AnswerParser) -> Completion:
+    begin = time.monotonic()
     try:
         await _ask(call, body, parser)
         if not call.buffer.text:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from loguru import logger
 
-from llm import clients, refusals, wordings
+from llm import clients, refusals, telemetry, wordings
 from llm.errors import (
     ContextTooLong,
     ModelError,
@@ -215,7 +215,10 @@ async def _ask(run: _Run, texts: list[str]) -> list[Vector]:
     begin = time.monotonic()
     line = run.line.bind(texts=len(texts))
     try:
-        answer = await _answer(run, texts)
+        with telemetry.model_call("embeddings", run.provider.name, run.provider.model) as span:
+            answer = await _answer(run, texts)
+            usage = read_usage(answer.get("usage"))
+            span.set({"gen_ai.usage.input_tokens": usage.prompt_tokens if usage else None})
         vectors = _vectors(answer, len(texts))
     except ModelError as error:
         duration = round((time.monotonic() - begin) * 1000)

@@ -21,9 +21,10 @@ from chat.citations.instead import excerpts_as_answer
 from chat.database import Statement, retry, run_statement
 from chat.errors import DatabaseUnavailable
 from chat.models import Message
+from chat.turn import measures
 from chat.turn.turn import Answer, Turn
 from chat.webhooks import delivery, events
-from llm import completions
+from llm import completions, telemetry
 from llm.errors import CodedError
 
 # Characters of an answer and a passage: what longer ones rest on is found in a thread, since the
@@ -228,10 +229,12 @@ def _without_answer(
 async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: End) -> None:
     """Store the end, then give the outcome; but do not make a reader wait for long."""
     tokens = turn.spending.tokens
-    storing = asyncio.create_task(
-        retry(lambda: _store(closing(turn, at, tokens, end)), "Storing an answer")
-    )
-    is_away = isinstance(outcome, DatabaseUnavailable)
-    await asyncio.wait({storing}, timeout=0 if is_away else READER_WAITS_SECONDS)
-    turn.end(outcome)
-    await storing
+    with telemetry.span("close"):
+        storing = asyncio.create_task(
+            retry(lambda: _store(closing(turn, at, tokens, end)), "Storing an answer")
+        )
+        is_away = isinstance(outcome, DatabaseUnavailable)
+        await asyncio.wait({storing}, timeout=0 if is_away else READER_WAITS_SECONDS)
+        turn.end(outcome)
+        measures.ended(turn, end.status.value, end.error_code, end.evidence)
+        await storing

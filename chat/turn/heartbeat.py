@@ -25,6 +25,7 @@ from chat.models import Message
 from chat.turn import limits
 from chat.turn.close import WRITABLE
 from chat.turn.turn import Turn, running
+from llm import telemetry
 
 INTERVAL_SECONDS = 0.5
 SAVE_SECONDS = 1
@@ -164,4 +165,5 @@ def fail_orphans(silent_seconds: float) -> None:
         status=Message.Status.FAILED, error_code=Interrupted.code, finished_at=Now()
     )
     if count:
+        telemetry.measure("chat.orphaned_replies", count)
         logger.warning("Orphaned replies, now failed as interrupted: {}", count)

@@ -5,6 +5,7 @@ slow embedding service nor a missing book costs a turn anything but the sections
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from chat.citations.excerpts import Excerpts, choose
 from chat.database import Statement, read_rows, reason
 from chat.turn.open import Opened
 from chat.turn.turn import Question
+from llm import telemetry
 from llm.providers import is_demonstration
 
 SECTIONS = 10
@@ -40,7 +42,7 @@ class Retrieval:
         self._query = Query(question.text, page_url=question.page_url or "")
         self._embedding: asyncio.Task[Query] | None = None
         if _has_book and not question.selected_text and not self._waits_for_history():
-            self._embedding = asyncio.create_task(with_vector(self._query))
+            self._embedding = asyncio.create_task(_embedded(self._query))
 
     def _waits_for_history(self) -> bool:
         """Whether it may refer to the question before it, and is embedded together with that."""
@@ -60,7 +62,9 @@ class Retrieval:
         if not opened.has_book:
             await self.drop()
             return None
+        begin = time.monotonic()
         found = await self._find(opened)
+        telemetry.measure("chat.retrieval.duration", time.monotonic() - begin)
         return chosen(found, self._question.text) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
@@ -70,8 +74,16 @@ class Retrieval:
             embedded = await self._embedding
             query = replace(query, vector=embedded.vector)
         else:
-            query = await with_vector(query)
-        return await find_sections(query, SECTIONS)
+            query = await _embedded(query)
+        with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
+            found = await find_sections(query, SECTIONS)
+            span.set({"chat.sections": len(found.hits) if found else 0})
+        return found
+
+
+async def _embedded(query: Query) -> Query:
+    with telemetry.span("embed"):
+        return await with_vector(query)
 
 
 async def find_sections(query: Query, limit: int) -> Found | None:

@@ -21,12 +21,13 @@ from chat.errors import (
     NotFound,
 )
 from chat.models import ChatSession, Message
-from chat.turn import close, heartbeat, idempotency, limits
+from chat.turn import close, heartbeat, idempotency, limits, measures
 from chat.turn.following import stored_answer
 from chat.turn.open import Opened, finish_undoing, open_turn
 from chat.turn.retrieve import Retrieval
 from chat.turn.turn import Answer, Question, Turn, running, stop_running
 from chat.webhooks import delivery
+from llm import telemetry
 from llm.completions import Completion, close_clients
 from llm.errors import CodedError, ContextTooLong, ModelError, ModelUnavailable
 
@@ -97,6 +98,11 @@ async def finish() -> None:
 
 # The turn -----------------------------------------------------------------------------------
 async def _run(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> None:
+    with telemetry.span("turn") as turn.span:
+        await _take(turn, opened, streaming)
+
+
+async def _take(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> None:
     logger.debug("Question: {}", turn.question.text)
     retrieval = Retrieval(turn.question)
     try:
@@ -105,6 +111,7 @@ async def _run(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> N
         # Retrieved here, so that asyncio does not report a client that disconnected meanwhile.
         opened.add_done_callback(asyncio.Future.exception)
         opened.set_exception(error)
+        measures.refused(turn, error)
         await retrieval.drop()
         return
     opened.set_result(None)
@@ -114,14 +121,17 @@ async def _run(turn: Turn, opened: "asyncio.Future[None]", streaming: bool) -> N
     try:
         await _answer(turn, found, retrieval, streaming)
     except Exception as error:  # noqa: BLE001 - logged by `_unforeseen`; its reader must not wait
-        turn.end(_unforeseen(error))
+        failure = _unforeseen(error)
+        turn.end(failure)
+        measures.ended(turn, "failed", failure.code)
     finally:
         del running[turn.attempt]
 
 
 async def _open(turn: Turn) -> Opened:
     try:
-        opened = await open_turn(turn)
+        with telemetry.span("open"):
+            opened = await open_turn(turn)
     except (AnswerInProgress, DatabaseUnavailable):
         # Does a worker still write it? And was nothing stored, in the last moment?
         heartbeat.scan_for_orphans()
@@ -135,6 +145,7 @@ async def _open(turn: Turn) -> Opened:
         answer = stored_answer(opened.finished)
         turn.write(answer.text, answer.evidence.sources)
         turn.end(answer)
+        measures.ended(turn, "replayed", evidence=answer.evidence)
     return opened
 
 
@@ -164,7 +175,8 @@ async def _ask(
         turn.excerpts = await retrieval.excerpts(opened)
     if not opened.in_budget:
         raise limits.budget_exhausted()
-    completion = await _ask_model(turn, opened, streaming)
+    with telemetry.span("ask"):
+        completion = await _ask_model(turn, opened, streaming)
     turn.finish_text("" if streaming or not completion else completion.text)
     if completion and turn.citing and not turn.text.strip():
         raise ModelUnavailable("the answer is nothing but marks")

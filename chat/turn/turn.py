@@ -15,7 +15,7 @@ from chat.citations.citing import Citing
 from chat.citations.evidence import NOTHING, Evidence, Source
 from chat.citations.excerpts import Excerpts
 from chat.ids import time_ordered_ids
-from llm import completions
+from llm import completions, telemetry
 from llm.errors import CodedError
 from llm.spending import Spending
 
@@ -77,6 +77,7 @@ class Turn:
         self.citing: Citing | None = None
         self.sources: Sequence[Source] = ()  # what the text cites so far, by number
         self.saved_at = self.began  # when its reply was last written to
+        self.span: telemetry.Span = telemetry.NO_SPAN  # of the turn as a whole
         self.unsaved = False  # whether there is text since then
         self.deltas: list[str] = []  # of its text so far
         self.restarts = 0  # how often they were discarded
