@@ -20,7 +20,8 @@ def test_every_dependency_has_its_reason():
     python, _, node = table.partition("\n### From npm\n")
     project = tomllib.loads(text_of("pyproject.toml"))
     wanted = project["project"]["dependencies"]
-    wanted = wanted + project["project"]["optional-dependencies"]["embedded"]
+    for extra in ("embedded", "telemetry"):
+        wanted = wanted + project["project"]["optional-dependencies"][extra]
     wanted = wanted + project["dependency-groups"]["dev"]
     names = {re.match(r"[\w-]+", requirement).group() for requirement in wanted}
 
