@@ -296,13 +296,12 @@ async def _progress(turn: Turn, token: int | str | None) -> AsyncIterator[bytes]
     while turn.outcome is None:
         if not await turn.wait_for_change(KEEPALIVE_SECONDS):
             yield KEEPALIVE
-        elif token is not None and time.monotonic() - sent_at >= PROGRESS_SECONDS:
-            if delta := turn.unread_text():
-                characters, sent_at = characters + len(delta), time.monotonic()
-                params = {"progressToken": token, "progress": characters, "message": delta}
-                yield _frame(
-                    {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
-                )
+            continue
+        is_due = token is not None and time.monotonic() - sent_at >= PROGRESS_SECONDS
+        if is_due and (delta := turn.unread_text()):
+            characters, sent_at = characters + len(delta), time.monotonic()
+            params = {"progressToken": token, "progress": characters, "message": delta}
+            yield _frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
 
 
 def _frame(content: Reply) -> bytes:

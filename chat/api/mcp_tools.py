@@ -53,7 +53,7 @@ class Ask(BaseModel):
     )
 
 
-ARGUMENTS: dict[str, type[BaseModel]] = {"search": Search, "fetch": Fetch, "ask": Ask}
+ARGUMENTS: dict[str, type[Search | Fetch | Ask]] = {"search": Search, "fetch": Fetch, "ask": Ask}
 DESCRIPTIONS = {
     "search": ("Search the book", "Find the sections of “{}” that are about something."),
     "fetch": ("Read a section", "Read a section of “{}” in full, as Markdown."),
@@ -74,7 +74,7 @@ def listed() -> list[dict[str, Any]]:
     ]
 
 
-def arguments_of(params: Params) -> BaseModel:
+def arguments_of(params: Params) -> Search | Fetch | Ask:
     """Raises McpError for an unknown tool, InvalidRequest for unusable arguments."""
     name = params.get("name")
     if not isinstance(name, str) or name not in ARGUMENTS:
@@ -86,12 +86,11 @@ def arguments_of(params: Params) -> BaseModel:
         raise invalid_request(each | {"loc": ("body", *each["loc"])} for each in found) from error
 
 
-async def call(request: HttpRequest, arguments: BaseModel) -> dict[str, Any]:
+async def call(request: HttpRequest, arguments: Search | Fetch) -> dict[str, Any]:
     """The result of a tool that answers at once."""
     client = client_of_request(request)
     if isinstance(arguments, Search):
         return await _search(client, arguments.query)
-    assert isinstance(arguments, Fetch)
     return await _fetch(client, arguments.id)
 
 
