@@ -78,7 +78,6 @@ def test_search_and_fetch_follow_chatgpts_convention(use):
     assert "unique in the graph" in fetched["text"]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_ask_is_a_turn_whose_answer_has_numbered_sources(use, model):
     model.decides(lambda body: Reply(f"A node's name is unique [{mark_of(body, 'Names')}]."))
 
@@ -113,7 +112,6 @@ def test_a_stream_reports_progress_and_ends_with_the_result(post, model):
     assert last["result"]["resultType"] == "complete"
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_cancellation_stops_the_answer_whichever_worker_gets_it(post, model):
     model.says(Reply("One two three.", hold_after=2))
     session = {"Mcp-Session-Id": post(message("initialize", {"protocolVersion": "2025-06-18"}))
@@ -134,7 +132,6 @@ def test_a_cancellation_stops_the_answer_whichever_worker_gets_it(post, model):
     assert result["structuredContent"]["response"] == "One two "
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("version", "status"), [(NEWEST, "stopped"), ("2025-06-18", "complete")])
 def test_closing_the_request_is_a_stop_in_the_stateless_revision_alone(
     book_server, model, version, status
