@@ -237,7 +237,7 @@ async def _call_tool(request: HttpRequest, version: Version, message: Message) -
 async def _ask(request: HttpRequest, arguments: mcp_tools.Ask, key: str) -> Turn:
     question = Question(
         arguments.question,
-        arguments.session_id,
+        arguments.session_id.uuid if arguments.session_id else None,
         arguments.selected_text,
         client=client_of_request(request),
         idempotency_key=key,

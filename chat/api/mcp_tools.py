@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -21,6 +20,7 @@ from chat.api.mcp_messages import (
 )
 from chat.api.problems import detail, invalid_request
 from chat.api.schemas import Passage, Text, encode, may_be_stored, none_if_blank
+from chat.api.session_ids import AnySessionId
 from chat.errors import NotFound
 from chat.turn import limits
 from chat.turn.turn import Answer
@@ -45,7 +45,7 @@ class Fetch(BaseModel):
 
 class Ask(BaseModel):
     question: Text = Field(description="The reader's question, in their words.")
-    session_id: Annotated[UUID | None, BeforeValidator(none_if_blank)] = Field(
+    session_id: Annotated[AnySessionId | None, BeforeValidator(none_if_blank)] = Field(
         None, description="The conversation to continue, as an earlier answer gives it."
     )
     selected_text: Passage = Field(
