@@ -49,6 +49,7 @@ from chat.api.ui_stream import HEADERS, KEEPALIVE, KEEPALIVE_SECONDS
 from chat.errors import AnswerStopped, InternalError, MethodNotAllowed, UnsupportedMediaType
 from chat.models import Message as Row
 from chat.turn import limits, service
+from chat.turn.following import FollowedTurn
 from chat.turn.turn import Question, Turn
 from llm.errors import CodedError
 
@@ -286,19 +287,23 @@ async def _frames(turn: Turn, version: Version, message: Message) -> AsyncIterat
         async for frame in _progress(turn, message.progress_token):
             yield frame
         yield _frame(_success(message, _outcome(turn, version)))
+    except Exception as error:  # noqa: BLE001 - Django does not clean up after what escapes
+        logger.opt(exception=error).error("A stream broke")
+        failure = McpError(INTERNAL_ERROR, mcp_tools.sentence(InternalError()))
+        yield _frame(_failure(failure, message.id))
     finally:
         _left(turn, version)
 
 
 async def _progress(turn: Turn, token: int | str | None) -> AsyncIterator[bytes]:
     """The text as it comes, in notifications; their `progress` counts its characters."""
-    characters, sent_at = 0, 0.0
+    characters, sent_at, followed = 0, 0.0, FollowedTurn(turn)
     while turn.outcome is None:
-        if not await turn.wait_for_change(KEEPALIVE_SECONDS):
+        if not await followed.wait_for_change(KEEPALIVE_SECONDS):
             yield KEEPALIVE
             continue
         is_due = token is not None and time.monotonic() - sent_at >= PROGRESS_SECONDS
-        if is_due and (delta := turn.unread_text()):
+        if is_due and (delta := followed.unread_text()):
             characters, sent_at = characters + len(delta), time.monotonic()
             params = {"progressToken": token, "progress": characters, "message": delta}
             yield _frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
