@@ -1,4 +1,4 @@
-"""The official Python client, as its documentation has it: `mcp_client.py URL MODE`; prints JSON."""
+"""The official Python client, as documented: `mcp_client.py URL MODE`; prints JSON."""
 
 import asyncio
 import json
