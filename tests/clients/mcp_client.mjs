@@ -6,9 +6,7 @@ import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprot
 const [url, which] = process.argv.slice(2);
 const isOld = which === "sdk-1";
 const about = { name: "test", version: "1" };
-const client = isOld
-  ? new OldClient(about)
-  : new Client(about, { versionNegotiation: { mode: which } });
+const client = isOld ? new OldClient(about) : new Client(about, { versionNegotiation: { mode: which } });
 const Transport = isOld ? OldTransport : StreamableHTTPClientTransport;
 await client.connect(new Transport(new URL(url)));
 
