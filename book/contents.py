@@ -1,4 +1,4 @@
-"""What the book has: its pages with their sections, and one section."""
+"""What the book has: its pages with their sections, one section, one page."""
 
 from itertools import groupby
 from typing import Any
@@ -55,3 +55,11 @@ def section(section_id: int) -> dict[str, Any] | None:
         "edition": edition.number,
         "is_current": edition.is_current,
     }
+
+
+def page_as_markdown(url: str) -> str | None:
+    """A page of the current edition, headings included; None where it has no such page."""
+    places = Place.objects.filter(edition__in=Edition.objects.current(), page__url=url)
+    sections = [each.section for each in places.select_related("section").order_by("position")]
+    parts = [f"{'#' * max(1, each.level)} {each.title}\n\n{each.text}" for each in sections]
+    return "\n\n".join(map(str.strip, parts)) or None

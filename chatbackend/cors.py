@@ -15,7 +15,7 @@ type Headers = list[tuple[bytes, bytes]]
 
 ALLOWED = frozenset(origin.encode() for origin in settings.FRONTEND_ORIGINS)
 METHODS = b"DELETE, GET, OPTIONS, POST, PUT"
-EXPOSED = b"Retry-After, X-Request-ID"
+EXPOSED = b"Mcp-Session-Id, Retry-After, X-Request-ID"
 # For how long a browser need not ask again; browsers allow two hours (Chromium) to a day (Firefox).
 MAX_AGE_SECONDS = b"86400"
 HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,4096}")

@@ -58,12 +58,21 @@ async def search_book(
     limit: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 5,
     page_url: Annotated[PageUrl | None, Query()] = None,
 ) -> HttpResponse:
-    await limits.run_counted(client_of_request(request), "search", lambda: None)
-    query = await with_vector(search.Query(q, page_url=page_url or ""))
+    found = await find(client_of_request(request), q, limit, page_url or "")
+    return json_response({"edition": found.edition, "results": _results(found)})
+
+
+async def find(client: str, question: str, limit: int, page_url: str = "") -> Found:
+    """What a question finds, as one of the client's searches.
+
+    Raises RateLimited, DatabaseUnavailable, and NotFound where no book is indexed.
+    """
+    await limits.run_counted(client, "search", lambda: None)
+    query = await with_vector(search.Query(question, page_url=page_url))
     found = await find_sections(query, limit)
     if found is None:
         raise NotFound
-    return json_response({"edition": found.edition, "results": _results(found)})
+    return found
 
 
 def _results(found: Found) -> list[dict[str, Any]]:
