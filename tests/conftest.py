@@ -166,6 +166,8 @@ def logged() -> Iterator[list[str]]:
     def keep(message: Any) -> None:
         found.append(f"{message.record['message']} {message.record['extra']}")
 
+    for package in ("chat", "llm", "book"):  # commands turn these off in their process
+        logger.enable(package)
     sink = logger.add(keep, level="INFO")
     yield found
     logger.remove(sink)

@@ -257,7 +257,7 @@ def test_it_says_before_what_questions_will_cost(index, settings, observer):
 
     index()
 
-    assert "5 sections" in observer.notes[0]
+    assert "Sections without questions: 5." in observer.notes[0]
     assert "for about" in observer.notes[0]
 
 

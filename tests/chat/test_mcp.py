@@ -247,7 +247,8 @@ def test_unusable_arguments_are_a_result_with_a_sentence(use):
 
 
 def test_a_reader_who_asks_too_often_is_refused_with_a_sentence(serve, model):
-    client = serve(CHAT_RATE="1/h").client
+    client = serve(CHAT_RATE="1/h", NUM_PROXIES="1").client
+    client.headers["X-Forwarded-For"] = "198.51.100.77"  # who has not asked before
     ask = message("tools/call", {"name": "ask", "arguments": {"question": "Again?"}})
 
     first, second = (client.post("/mcp", json=ask).json()["result"] for _ in range(2))

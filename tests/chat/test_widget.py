@@ -780,7 +780,7 @@ def test_the_documentation_works_under_that_policy(visit, reading):
     page = visit(base_url=reading.base_url)
     page.goto("/docs")
 
-    expect(page.get_by_text("Ask a question")).to_be_visible()
+    expect(page.get_by_text("Ask a question").first).to_be_visible()
 
 
 def test_a_line_says_when_the_demonstration_model_answers(visit, serve, book):
