@@ -83,7 +83,8 @@ def book_prompt(
     Excerpts are fenced as a passage is. What comes later in the book than the reader's page says
     so. The demonstration model can do no more than answer.
     """
-    kind = "demonstration" if is_demonstration() else "book"
+    demonstration = is_demonstration()
+    kind = "demonstration" if demonstration else "book"
     beyond = settings.BOOK_ANSWERS == "beyond"
     persona = _render(find, f"{kind}.txt", book_title=book_title, beyond=beyond)
     texts = "".join(hit.text for hit in excerpts.sections)
@@ -93,14 +94,14 @@ def book_prompt(
         f"{kind}_question.txt",
         fence=_fence(texts),
         excerpts="\n\n".join(
-            _excerpt(hit, "" if is_demonstration() else mark, page)
+            _excerpt(hit, "" if demonstration else mark, page)
             for hit, mark in zip(excerpts.sections, excerpts.marks, strict=True)
         ),
         silent_mark=excerpts.silent_mark,
         page=page.title if page else "",
         question=question,
     )
-    history = [] if is_demonstration() else _history(exchanges)
+    history = [] if demonstration else _history(exchanges)
     return [_message("system", persona), *history, _message("user", asked)]
 
 

@@ -15,6 +15,7 @@ from loguru import logger
 
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
+from tests.helpers.indexed_book import book_server, published  # noqa: F401 - for all tests
 from tests.helpers.scripted_model import ScriptedModel, scripted_model
 from tests.helpers.server import Server, running_server
 

@@ -12,7 +12,6 @@ from book.quotes.sentence_words import Word, count_negations, fold, stem_of, wor
 LONGEST_LABEL = 4  # words; of a longer name its last two count
 MOST_LETTERS_OF_ACRONYM = 5
 TOPIC_SHARE = 1 / 3  # of a section's blocks
-SHORT_WORD = 3
 LONG = 2000  # characters
 
 _SYNONYMS = {stem_of(word): groups for word, groups in synonyms().items()}

@@ -61,9 +61,7 @@ from chat.errors import (
 )
 from chat.models import ChatSession, Message
 from chat.turn import service
-from llm.errors import (
-    CodedError,
-)
+from llm.errors import CodedError
 
 
 class JsonParser(Parser):

@@ -210,15 +210,16 @@ async def _close_without_model(
 ) -> None:
     """With excerpts of the book where that is wanted and there are some, or else as failed."""
     excerpts = None
-    if settings.CHAT_EXCERPTS_INSTEAD_OF_ERRORS and not turn.text:
+    may_stand_in = settings.CHAT_EXCERPTS_INSTEAD_OF_ERRORS and not turn.text
+    if may_stand_in and not isinstance(error, ContextTooLong):
         try:
             excerpts = turn.excerpts or await retrieval.excerpts(opened)
         except DatabaseUnavailable as failure:
             logger.warning("No excerpts could be read: {}", failure)
-    if isinstance(error, ContextTooLong) or not excerpts or not excerpts.sections:
-        await close.failed(turn, error)
-    else:
+    if excerpts and excerpts.sections:
         await close.with_excerpts(turn, excerpts)
+    else:
+        await close.failed(turn, error)
 
 
 def _unforeseen(error: Exception) -> InternalError:

@@ -4,7 +4,7 @@ import pytest
 
 from book.models import Edition
 from chat.models import RateWindow
-from tests.book.conftest import BOOK_SETTINGS
+from tests.helpers.indexed_book import BOOK_SETTINGS
 from tests.helpers.scripted_model import Reply
 from tests.helpers.server import running_server
 from tests.helpers.waiting import eventually

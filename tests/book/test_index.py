@@ -9,7 +9,7 @@ from book.locks import locked
 from book.models import Chunk, Edition, Lexeme, Page, Posting, Question, QuestionSet, Section
 from book.questions import TooManyFailures
 from llm.errors import ModelError, ModelMisconfigured
-from tests.book.conftest import NODES, questions_about
+from tests.helpers.indexed_book import NODES, questions_about
 from tests.helpers.scripted_model import Reply, refusal
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from book import index as indexing
 from book import runs
 from book.locks import locked
 from book.models import Edition, Run
-from tests.book.conftest import empty_tables, questions_about, written
 from tests.helpers.browser import elsewhere, log_in, overflow
+from tests.helpers.indexed_book import empty_tables, questions_about, written
 from tests.helpers.scripted_model import Reply
 from tests.helpers.waiting import eventually
 

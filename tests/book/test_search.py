@@ -9,7 +9,7 @@ from book import editions, question_vector, search, vectors
 from book.evaluation import Case, try_one
 from book.models import Chunk, Edition
 from llm import completions
-from tests.book.conftest import NODES
+from tests.helpers.indexed_book import NODES
 from tests.helpers.scripted_model import Reply
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.book.conftest import published
-from tests.chat.test_grounding import ask, book_server, citing
+from tests.chat.test_grounding import ask, citing
 from tests.helpers.scripted_model import Reply, word_vector
 from tests.helpers.streams import events_of
 from tests.helpers.waiting import eventually

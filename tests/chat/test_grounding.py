@@ -6,22 +6,12 @@ import re
 import pytest
 
 from chat.models import Message
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
 from tests.helpers.marks import asked, mark_of, marks_of, silent_mark_of
 from tests.helpers.scripted_model import Reply, refusal
-from tests.helpers.server import running_server
 from tests.helpers.streams import events_of, kinds, text_of
 
 NAMES = "Each node carries a name that is unique in the graph"
 SOURCE = {"number", "title", "chapter", "section", "url", "text", "score"}
-
-
-@pytest.fixture(scope="module")
-def book_server(environment, published, tmp_path_factory):  # noqa: F811
-    settings = environment | {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"]}
-    settings |= {"CHAT_RATE": "", "BOOK_URL": BOOK_SETTINGS["BOOK_URL"]}
-    with running_server(tmp_path_factory.mktemp("server") / "log", **settings) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,23 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chat.models import Message
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
 from tests.helpers.marks import mark_of
 from tests.helpers.scripted_model import Reply
-from tests.helpers.server import running_server
 from tests.helpers.waiting import eventually
 
 META = "io.modelcontextprotocol/"
 NEWEST = "2026-07-28"
 BOTH = "application/json, text/event-stream"
-
-
-@pytest.fixture(scope="module")
-def book_server(environment, published, tmp_path_factory):  # noqa: F811
-    settings = environment | {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"]}
-    settings |= {"CHAT_RATE": "", "BOOK_URL": BOOK_SETTINGS["BOOK_URL"]}
-    with running_server(tmp_path_factory.mktemp("server") / "log", **settings) as running:
-        yield running
 
 
 def message(method, params=None, sent_id=1):

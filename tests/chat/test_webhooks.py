@@ -20,7 +20,7 @@ from book.models import Edition
 from chat import database
 from chat.models import WebhookEvent
 from chat.webhooks import delivery
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
+from tests.helpers.indexed_book import BOOK_SETTINGS
 from tests.helpers.marks import silent_mark_of
 from tests.helpers.scripted_model import Reply
 from tests.helpers.waiting import eventually
@@ -172,7 +172,7 @@ def test_the_indexer_announces_what_it_publishes(hooked, announced, settings, tm
 
 # What is written with what it tells of ------------------------------------------------------
 @pytest.fixture
-def service(serve, receiver, rows, published):  # noqa: F811
+def service(serve, receiver, rows, published):
     """Starts servers on the book, whose current edition was announced before."""
     rows.execute("UPDATE book_edition SET published_at = now() - interval '4 days'")
     own = {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"], "WEBHOOK_SECRET": SECRET}

@@ -5,8 +5,8 @@ from django.test import override_settings
 from playwright.sync_api import expect
 
 from book import index as indexing
-from tests.book.conftest import RecordingObserver, empty_tables
 from tests.helpers.browser import elsewhere
+from tests.helpers.indexed_book import RecordingObserver, empty_tables
 from tests.helpers.marks import mark_of, silent_mark_of
 from tests.helpers.reader import HOST_PAGE, answered, ready, replies, say
 from tests.helpers.scripted_model import Reply, refusal

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from chat import checks
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
 from tests.helpers import CHECKOUT
 from tests.helpers.collector import attributes, collecting
+from tests.helpers.indexed_book import BOOK_SETTINGS
 from tests.helpers.marks import mark_of
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.server import running_server
@@ -22,7 +22,7 @@ MOMENTS = {"open", "embed", "search", "ask", "close"}
 
 
 @pytest.fixture(scope="module")
-def telemetry_of_two_turns(environment, published, _model, tmp_path_factory):  # noqa: F811
+def telemetry_of_two_turns(environment, published, _model, tmp_path_factory):
     """What a collector gets of a server that answers, then fails, and then ends; and its log."""
     _model.forget()
     settings = environment | {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"]}

@@ -10,8 +10,8 @@ import subprocess
 import pytest
 from playwright.sync_api import expect
 
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
 from tests.helpers import CHECKOUT
+from tests.helpers.indexed_book import BOOK_SETTINGS
 from tests.helpers.marks import mark_of
 from tests.helpers.reader import Book, expected
 from tests.helpers.scripted_model import Reply, refusal
@@ -41,7 +41,7 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def book_server(environment, published, site, tmp_path_factory):  # noqa: F811
+def book_server(environment, published, site, tmp_path_factory):
     settings = environment | {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"]}
     settings |= {"CHAT_RATE": "", "BOOK_URL": BOOK_SETTINGS["BOOK_URL"], "FRONTEND_URL": site.url}
     settings |= {"CHAT_EXCERPTS_INSTEAD_OF_ERRORS": "false"}

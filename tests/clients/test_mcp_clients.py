@@ -5,25 +5,15 @@ import subprocess
 
 import pytest
 
-from tests.book.conftest import BOOK_SETTINGS, published  # noqa: F401 - a fixture
 from tests.helpers import CHECKOUT
 from tests.helpers.marks import mark_of
 from tests.helpers.scripted_model import Reply
-from tests.helpers.server import running_server
 
 pytestmark = pytest.mark.doors
 
 HERE = CHECKOUT / "tests" / "clients"
 PYTHON = (str(CHECKOUT / ".venv" / "clients" / "bin" / "python"), str(HERE / "mcp_client.py"))
 TYPESCRIPT = ("node", str(HERE / "mcp_client.mjs"))
-
-
-@pytest.fixture(scope="module")
-def book_server(environment, published, tmp_path_factory):  # noqa: F811
-    settings = environment | {"EMBEDDING_MODEL": BOOK_SETTINGS["EMBEDDING_MODEL"]}
-    settings |= {"CHAT_RATE": "", "BOOK_URL": BOOK_SETTINGS["BOOK_URL"]}
-    with running_server(tmp_path_factory.mktemp("server") / "log", **settings) as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -9,24 +9,12 @@ from django.utils import timezone
 
 from book.models import Edition
 from chat.ids import uuid7
-from chat.models import ChatSession, Message
+from chat.models import Message
 from review import citations
 from review.admin import reading
 from tests.review.book import SITE, citing, exchange, publish
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def only_ours():
-    ChatSession.objects.all().delete()
-
-
-@pytest.fixture
-def staff():
-    client = Client()
-    client.force_login(User.objects.create_superuser("ann", password=None))
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_ours")]
 
 
 def section_page(staff, section):

@@ -1,28 +1,13 @@
 """What staff see of what an answer rests on: in the list, its filters and the transcript."""
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat.models import ChatSession
 from tests.review.book import citing, exchange, publish, source
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_ours")]
 SESSIONS = "/admin/chat/chatsession/"
-
-
-@pytest.fixture(autouse=True)
-def only_ours():
-    ChatSession.objects.all().delete()
-
-
-@pytest.fixture
-def staff():
-    client = Client()
-    client.force_login(User.objects.create_superuser("ann", password=None))
-    return client
 
 
 def transcript(staff, reply):

@@ -7,12 +7,7 @@ from book import index as indexing
 from book.models import Edition, Section
 from review import replay
 from review.management.commands import replay as command
-from tests.book.conftest import (  # noqa: F401 - fixtures
-    BOOK_SETTINGS,
-    RecordingObserver,
-    published,
-    write_questions,
-)
+from tests.helpers.indexed_book import BOOK_SETTINGS, RecordingObserver, write_questions
 from tests.helpers.marks import mark_of
 from tests.helpers.scripted_model import Reply
 from tests.review.book import source
