@@ -65,10 +65,9 @@ def conversation_prompt(
 
 
 def _history(exchanges: Iterable[tuple[str, str]]) -> Iterator[dict[str, str]]:
-    """Without the numbers of sources, which a model would take for its own to write."""
     for asked, replied in exchanges:
         yield _message("user", asked)
-        yield _message("assistant", without_numbers(replied))
+        yield _message("assistant", replied)
 
 
 def book_prompt(
@@ -101,7 +100,9 @@ def book_prompt(
         page=page.title if page else "",
         question=question,
     )
-    history = [] if demonstration else _history(exchanges)
+    # A model would take the numbers of earlier sources for its own to write.
+    earlier = [(each, without_numbers(replied)) for each, replied in exchanges]
+    history = [] if demonstration else _history(earlier)
     return [_message("system", persona), *history, _message("user", asked)]
 
 

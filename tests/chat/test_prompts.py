@@ -6,11 +6,11 @@ BOOK = 'Robots & "Friends"'
 
 
 def test_a_conversation_is_persona_history_question():
-    prompt = conversation_prompt(BOOK, [("q1", "a1"), ("q2", "a2")], "q3")
+    prompt = conversation_prompt(BOOK, [("q1", "a1 [1]"), ("q2", "a2")], "q3")
 
     assert [(m["role"], m["content"]) for m in prompt[1:]] == [
         ("user", "q1"),
-        ("assistant", "a1"),
+        ("assistant", "a1 [1]"),  # no source's number: there is no book
         ("user", "q2"),
         ("assistant", "a2"),
         ("user", "q3"),
