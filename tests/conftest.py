@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test.utils import setup_databases, teardown_databases
 from loguru import logger
 
+from chat.models import ChatSession
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
 from tests.helpers.indexed_book import book_server, published  # noqa: F401 - for all tests
@@ -157,6 +158,12 @@ def stored(django_db_blocker: Any, django_db_setup: None) -> Iterator[None]:
 def ask_llm(settings: Any, model: ScriptedModel) -> None:
     """This process asks the scripted model."""
     settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = model.base_url, "scripted"
+
+
+@pytest.fixture
+def only_ours(db: None) -> None:
+    """No sessions but those that the test makes; in the end the others are there again."""
+    ChatSession.objects.all().delete()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from chat.turn.close import End
 from chat.turn.turn import Question
 from tests.helpers.turns import new_turn
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_ours")]
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOLD = End(

@@ -2,14 +2,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from chat.models import ChatSession
-
-
-@pytest.fixture
-def only_ours(db):
-    """No sessions but those that the test makes."""
-    ChatSession.objects.all().delete()
-
 
 @pytest.fixture
 def staff(db):
