@@ -11,7 +11,7 @@ from loguru import logger
 
 from llm import wordings
 from llm.errors import Refusal
-from llm.providers import Provider
+from llm.providers import EMBEDDED, Provider
 
 type Prompt = list[dict[str, str]]
 
@@ -54,12 +54,15 @@ class Dialect:
 
 
 USUAL = Dialect()
+# The embedded chat model soon repeats itself: the whole limit would take it half a minute.
+OF_EMBEDDED = Dialect(most_output_tokens=256)
 _known: dict[Provider, Dialect] = {}
 _without_opening_tag: set[Provider] = set()
 
 
 def known(provider: Provider) -> Dialect:
-    return _known.get(provider, USUAL)
+    usual = OF_EMBEDDED if provider.name == EMBEDDED else USUAL
+    return _known.get(provider, usual)
 
 
 def remember(provider: Provider, dialect: Dialect) -> None:

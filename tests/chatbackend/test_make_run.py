@@ -18,6 +18,8 @@ from tests.helpers.server import free_port
 
 # Under 5 on a machine that does nothing else.
 MOST_SECONDS = 30 if "PYTEST_XDIST_WORKER" in os.environ else 10
+# The first time, the example book is indexed before: 20 seconds where nothing else runs.
+MOST_SECONDS_TO_INDEX = 300
 
 
 @pytest.fixture
@@ -65,14 +67,15 @@ def make_run(checkout, log):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
-    while time.monotonic() - begin < 60:
-        assert process.poll() is None, log.read_text()
+    client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+    while time.monotonic() - begin < MOST_SECONDS_TO_INDEX and process.poll() is None:
         try:
             if client.get("/health").status_code == 200:
                 return process, client, time.monotonic() - begin
         except httpx2.TransportError:
-            time.sleep(0.02)
+            time.sleep(0.1)
+    process.terminate()
+    process.wait(30)
     raise AssertionError(log.read_text())
 
 
@@ -88,6 +91,7 @@ def processes_of(checkout):
     return found
 
 
+@pytest.mark.timeout(2 * MOST_SECONDS_TO_INDEX)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc for what is left running")
 def test_a_reader_is_answered_with_nothing_configured(checkout, tmp_path):
     log = tmp_path / "log"

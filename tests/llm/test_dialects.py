@@ -6,6 +6,7 @@ import pytest
 
 from llm import dialects
 from llm.errors import ContextTooLong, ModelError, ModelMisconfigured, ModelUnavailable
+from llm.providers import Provider
 from tests.helpers.scripted_model import Reply, frames, refusal
 from tests.llm.conftest import PROMPT
 
@@ -283,3 +284,11 @@ def test_the_usual_dialect_is_no_news(model, ask, logged):
 
     assert dialects._known == {}
     assert "another way" not in "\n".join(logged)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("embedded", 256), ("openai-compatible", 1000)])
+def test_the_embedded_model_is_asked_for_a_short_answer(settings, name, limit):
+    settings.LLM_MAX_OUTPUT_TOKENS = 1000
+    provider = Provider(name, "m", "k", "http://127.0.0.1:1/v1")
+
+    assert dialects.known(provider).body(provider, [], streaming=False)["max_tokens"] == limit
