@@ -16,6 +16,9 @@ REMEMBERED = 500
 
 # Readers ask the same again, such as what a page suggests. The one used last is the last one.
 _remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+# What is being embedded: who asks the same meanwhile waits for the same call.
+type Asked = tuple[asyncio.AbstractEventLoop, str, EmbeddingModel, float]
+_asked: dict[Asked, asyncio.Task[Vector]] = {}
 
 
 async def with_vector(query: Query, seconds: float | None = None) -> Query:
@@ -46,12 +49,28 @@ async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     if key in _remembered:
         _remembered.move_to_end(key)
         return _remembered[key]
+    asked = asyncio.get_running_loop(), text, model, seconds
+    if asked not in _asked:
+        _asked[asked] = asyncio.create_task(_embed(text, model, seconds))
+        _asked[asked].add_done_callback(lambda task: _answered(asked, task))
+    return await asyncio.shield(_asked[asked])
+
+
+async def _embed(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     (values,) = await embed([text], model, deadline_seconds=seconds)
     written = written_vector(values)
-    vector = _remembered[key] = Vector(written, len(values), model.name, model.languages)
+    vector = _remembered[model.name, text] = Vector(
+        written, len(values), model.name, model.languages
+    )
     if len(_remembered) > REMEMBERED:
         _remembered.popitem(last=False)
     return vector
+
+
+def _answered(asked: Asked, task: "asyncio.Task[Vector]") -> None:
+    del _asked[asked]
+    if not task.cancelled():
+        task.exception()  # retrieved also where nobody waits any more
 
 
 def forget(vector: Vector) -> None:

@@ -95,7 +95,7 @@ stemmed AS MATERIALIZED (
         book_lexeme.id, coalesce(chunks, 0) AS chunks
     FROM languages
     CROSS JOIN (
-        VALUES (%(words)s, 1::float8, true), (%(words_before)s, %(weight_before)s::float8, false)
+        VALUES (%(words)s, 1::float8, true), (%(words_before)s, {weight_before}::float8, false)
     ) AS given (words, weight, is_of_question)
     CROSS JOIN unnest(to_tsvector(configuration::regconfig, words))
         AS word (lexeme, places, weights)
@@ -118,10 +118,10 @@ trust AS MATERIALIZED (
     FROM known_shares
 ),
 weights AS (
-    SELECT in_embeddings * %(texts_weight)s::float8 AS texts_weight,
-        in_embeddings * %(questions_weight)s::float8 AS questions_weight,
-        %(words_weight)s::float8 + (1 - in_embeddings)
-            * (%(texts_weight)s::float8 + %(questions_weight)s::float8) AS words_weight
+    SELECT in_embeddings * {texts_weight}::float8 AS texts_weight,
+        in_embeddings * {questions_weight}::float8 AS questions_weight,
+        {words_weight}::float8 + (1 - in_embeddings)
+            * ({texts_weight}::float8 + {questions_weight}::float8) AS words_weight
     FROM trust
 ),
 -- What is a stop word in one of the languages is left out altogether, or it would be a rare word of
@@ -203,8 +203,8 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = ANY(%(page_urls)s) THEN %(bonus)s::float8 ELSE 0 END
-        + CASE WHEN section_id = ANY(%(cited)s) THEN %(bonus)s::float8 ELSE 0 END AS total
+        + CASE WHEN page_url = ANY(%(page_urls)s) THEN {bonus}::float8 ELSE 0 END
+        + CASE WHEN section_id = ANY(%(cited)s) THEN {bonus}::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
@@ -323,18 +323,14 @@ def may_refer(question: str) -> bool:
 
 def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     """SQL with named placeholders, and their values; `read_rows` reads its rows."""
-    before = query.before if may_refer(query.question) else ""
+    words = words_of(query.question)
+    before = query.before if len(words) <= FOLLOW_UP_WORDS else ""
     values: dict[str, Any] = {
-        "words": searchable(query.question),
-        "word_count": len(words_of(query.question)) or 1,
+        "words": " ".join(words),
+        "word_count": len(words) or 1,
         "words_before": searchable(before),
-        "weight_before": WEIGHT_OF_QUESTION_BEFORE,
-        "words_weight": WORDS_WEIGHT,
-        "texts_weight": TEXTS_WEIGHT,
-        "questions_weight": QUESTIONS_WEIGHT,
         "page_urls": page_urls(query.page_url),
         "cited": list(query.cited),
-        "bonus": NEARNESS_BONUS,
         "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
         "configurations": None,
     }
@@ -371,6 +367,11 @@ def _sql(embedding_model: str, dimension: int) -> str:
         max_postings=MAX_POSTINGS,
         max_candidates=MAX_CANDIDATES,
         k=RRF_K,
+        words_weight=WORDS_WEIGHT,
+        texts_weight=TEXTS_WEIGHT,
+        questions_weight=QUESTIONS_WEIGHT,
+        weight_before=WEIGHT_OF_QUESTION_BEFORE,
+        bonus=NEARNESS_BONUS,
         near_ranks=NEAR_RANKS,
         least_trust=LEAST_TRUST,
         outstanding_by_words=OUTSTANDING_BY_WORDS,

@@ -106,6 +106,8 @@ def sketch(text: str) -> list[int]:
 
 def are_alike(one: Set[int], other: Set[int], least: float) -> bool:
     """Whether two sketches have at least that `likeness`; most have nothing in common."""
+    if one.isdisjoint(other):
+        return False
     common = len(one & other)
     return common >= least * max(len(one), len(other)) and likeness(one, other) >= least
 

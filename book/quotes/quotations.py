@@ -69,6 +69,8 @@ def quotations(text: str) -> list[str]:
 
     Fewer than four words are no quotation: they name something.
     """
+    if ">" not in text and not _OPENING.search(text):  # as in most answers
+        return []
     prose = _INLINE_CODE.sub(lambda code: " " * len(code[0]), _FENCED.sub("\n", text))
     blocks = [
         (each.start(), _QUOTE_MARK.sub("", each[0]).strip())

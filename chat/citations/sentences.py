@@ -6,6 +6,7 @@ from collections.abc import Iterator
 NUMBER = r"\[(\d{1,4})\](?!\()"
 NUMBERS = r"(?:[ \t]*\[\d{1,4}\](?!\())+"
 CITED = re.compile(NUMBER)
+ONLY_NUMBERS = re.compile(NUMBERS)
 # Opens or closes a block of code; inline code.
 FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}(?=[^`]*\Z)|~{3,})")
 INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\s*\n))*?(?<!`)\1(?!`)")
@@ -33,6 +34,8 @@ LONGEST_ABBREVIATION = 12
 
 def without_numbers(text: str) -> str:
     """Without the numbers of sources, except in code."""
+    if "[" not in text:
+        return text
     parts = []
     for is_code, block in _blocks(text):
         parts.append(block if is_code else NUMBERS_OR_CODE.sub(lambda m: m[1] or "", block))
@@ -58,8 +61,9 @@ def _read(sentence: str) -> tuple[list[int], str]:
     """The numbers in a sentence, and the sentence without them."""
     if "[" not in sentence:
         return [], sentence
-    prose = INLINE_CODE.sub("", sentence) if "`" in sentence else sentence
-    numbers = [int(number) for number in CITED.findall(prose)]
+    if "`" not in sentence:
+        return [*map(int, CITED.findall(sentence))], ONLY_NUMBERS.sub("", sentence).strip()
+    numbers = [*map(int, CITED.findall(INLINE_CODE.sub("", sentence)))]
     return numbers, NUMBERS_OR_CODE.sub(lambda m: m[1] or "", sentence).strip()
 
 

@@ -205,6 +205,27 @@ def test_a_search_that_no_reader_waits_for_waits_for_a_slow_embedding(index, mod
     assert tried.found.hits[0].by_texts
 
 
+def test_a_question_that_several_ask_at_once_is_embedded_once(models):
+    models.embeds(Reply(delay=0.1))
+    query = search.Query("How do I name a node?")
+
+    async def ask_at_once():
+        hasty = asyncio.create_task(question_vector.with_vector(query))
+        others = [asyncio.create_task(question_vector.with_vector(query)) for _ in range(5)]
+        await asyncio.sleep(0.02)
+        hasty.cancel()
+        found = await asyncio.gather(*others)
+        await completions.close_clients()
+        return found
+
+    found = asyncio.run(ask_at_once())
+
+    assert len({each.vector for each in found}) == 1
+    assert found[0].vector is not None
+    assert len(models.embedding_requests) == 1
+    assert question_vector._asked == {}
+
+
 def test_many_chunks_are_found_by_an_index_with_the_same_result(index, monkeypatch):
     index()
     question = "What would a beginner ask about Names?"
