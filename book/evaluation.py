@@ -13,6 +13,7 @@ from urllib.parse import urldefrag
 from django.db import connection
 
 from book import search
+from book.models import Section
 from book.question_vector import with_vector
 from book.search import Found, Hit, Query
 from llm import completions
@@ -43,22 +44,26 @@ class Case:
 
     def place_in(self, hits: Sequence[Hit]) -> int | None:
         """The place, from 1, of the first hit that answers it."""
-        return next((place for place, hit in enumerate(hits, 1) if self._is_answered_by(hit)), None)
+        answers = (self.is_answered_by(hit, hit.section_id) for hit in hits)
+        return next((place for place, is_answer in enumerate(answers, 1) if is_answer), None)
 
-    def _is_answered_by(self, hit: Hit) -> bool:
-        names = (hit.section_id, hit.title.casefold(), hit.path.casefold(), hit.anchor.casefold())
+    def is_answered_by(self, section: Hit | Section, key: int) -> bool:
+        """Whether the section, with that primary key, is one of those named."""
+        texts = (section.title, section.path, section.anchor)
+        names = (key, *map(str.casefold, texts))
         named = (each.casefold() if isinstance(each, str) else each for each in self.sections)
         return any(each in names for each in named) or any(
-            _is_at(hit, address) for address in self.urls
+            _is_at(section, address) for address in self.urls
         )
 
 
-def _is_at(hit: Hit, address: str) -> bool:
+def _is_at(section: Hit | Section, address: str) -> bool:
     """An address with a fragment means that section, one without any of the page. It may be a path
     alone, so that questions last when the book moves.
     """
     page, fragment = urldefrag(address)
-    return hit.page_url.rstrip("/").endswith(page.rstrip("/")) and fragment in ("", hit.anchor)
+    is_page = section.page_url.rstrip("/").endswith(page.rstrip("/"))
+    return is_page and fragment in ("", section.anchor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,16 @@ def _search(query: Query) -> Found | None:
     with connection.cursor() as cursor:
         cursor.execute(*search.statement(query, max(PLACES)))
         return search.read_rows(cursor.fetchall(), max(PLACES))
+
+
+def without_section(cases: Sequence[Case]) -> list[Case]:
+    """Those whose address or section the current edition does not have."""
+    sections = Section.objects.filter(places__edition__is_current=True).defer("text", "sketch")
+    return [
+        case
+        for case in cases
+        if not any(case.is_answered_by(section, section.pk) for section in sections)
+    ]
 
 
 def _timed[T](work: Callable[[], T]) -> tuple[T, float]:

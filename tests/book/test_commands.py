@@ -75,6 +75,21 @@ def test_search_book_says_what_was_found_by_which_ranking(published, command):
     assert "sureness" in done.stdout
 
 
+def test_evaluate_search_says_which_sections_the_book_does_not_have(published, command, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    cases = [
+        {"question": "unique name in the graph", "url": "/moved/away"},
+        {"question": "best effort drops lost messages", "section": "Names"},
+    ]
+    questions.write_text("\n".join(map(json.dumps, cases)))
+
+    done = command("evaluate_search", questions)
+
+    assert "not in the book: unique name in the graph" in done.stdout
+    assert "not in the book: best effort" not in done.stdout
+    assert "not in this edition (1 of 2)" in done.stderr
+
+
 def test_evaluate_search_gives_figures_and_compares_them(published, command, tmp_path):
     questions, figures = tmp_path / "questions.jsonl", tmp_path / "figures.json"
     cases = [

@@ -53,10 +53,17 @@ class Command(BaseCommand):
             raise CommandError(f"Worse than the baseline: {'; '.join(worse)}.")
 
     def report(self, tried: list[Tried], found: Figures) -> None:
-        for each in tried:
-            if each.case.is_covered and (each.place or 99) > 5:
-                place = f"place {each.place}" if each.place else "not found"
-                self.stdout.write(harmless(f"{place}: {each.case.question}"))
+        missed = [each for each in tried if each.case.is_covered and (each.place or 99) > 5]
+        unknown = evaluation.without_section([each.case for each in missed if not each.place])
+        for each in missed:
+            problem = "not found" if each.case not in unknown else "not in the book"
+            place = f"place {each.place}" if each.place else problem
+            self.stdout.write(harmless(f"{place}: {each.case.question}"))
+        if unknown:
+            self.stderr.write(
+                "The section or address of some questions is not in this edition "
+                f"({len(unknown)} of {len(tried)}): they count as not found."
+            )
         groups = defaultdict(list)
         for each in tried:
             groups[each.case.group].append(each)
