@@ -58,6 +58,19 @@ def test_a_run_that_fails_says_so_in_a_sentence_and_by_its_status(command, tmp_p
     assert "nowhere" in done.stderr
 
 
+def test_a_folder_that_is_not_the_configured_one_says_whose_address_it_gets(
+    command_environment, book
+):
+    own = {"BOOK_URL": "https://book.example/", "BOOK_SOURCE": str(book)}
+    sentence = "addresses begin with BOOK_URL: https://book.example/"
+
+    def dry_run(source):
+        return manage("index_book", str(source), "--dry-run", **command_environment | own).stdout
+
+    assert sentence not in dry_run(book)
+    assert sentence in dry_run(book / ".." / book.name)
+
+
 def test_a_source_is_needed(command):
     done = command("index_book")
 
