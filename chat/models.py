@@ -506,6 +506,27 @@ class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
     def pending(self) -> Self:
         return self.filter(delivered_at=None, given_up_at=None)
 
+    def waiting(self) -> Self:
+        return self.pending().filter(error="")
+
+    def failing(self) -> Self:
+        """Failed so far; they are sent again."""
+        return self.pending().exclude(error="")
+
+    def delivered(self) -> Self:
+        return self.filter(delivered_at__isnull=False)
+
+    def given_up(self) -> Self:
+        return self.filter(given_up_at__isnull=False)
+
+    def send_again(self) -> int:
+        """Those that have failed are due at once; returns how many.
+
+        One that was given up is so again if this attempt fails too.
+        """
+        failed = self.filter(delivered_at=None).exclude(error="")
+        return failed.update(due_at=Now(), given_up_at=None)
+
     def lease(self, time: timedelta) -> "WebhookEvent | None":
         """One that is due, for this process alone until `time` has passed; counts the attempt."""
         due = self.pending().filter(due_at__lte=Now()).order_by("due_at")

@@ -1,3 +1,6 @@
-"""Staff read, judge and correct conversations. Messages are neither edited nor added."""
+"""Staff read, judge and correct conversations. Messages are neither edited nor added.
 
-from review.admin import book, messages, sessions, staff  # noqa: F401 - they register themselves
+The modules register what they show.
+"""
+
+from review.admin import book, messages, sessions, staff, webhooks  # noqa: F401 - see above

@@ -25,16 +25,11 @@ from llm import completions
 from llm.prices import cost
 from review import indexing
 from review.admin.citing import OfReaders, citations_of, outdated_answers
-from review.admin.reading import ReadOnlyAdmin
+from review.admin.reading import NeverDeleted
 from review.markdown import rendered
 from review.templatetags.review import page_link
 
 MAX_FOUND = 20
-
-
-class NeverDeleted(ReadOnlyAdmin):
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def column(field: str, label: str) -> Callable[[Any, Edition], int]:

@@ -118,3 +118,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             "title": str(self.opts.verbose_name_plural).capitalize(),
         }
         return TemplateResponse(request, "review/too_slow.html", context)
+
+
+class NeverDeleted(ReadOnlyAdmin):
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

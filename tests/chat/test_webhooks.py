@@ -1,13 +1,7 @@
 """Events reach the operator's webhook: signed, at least once, never in the way of a turn."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 
 import psycopg
@@ -22,51 +16,15 @@ from chat.models import WebhookEvent
 from chat.webhooks import delivery
 from tests.helpers.indexed_book import BOOK_SETTINGS
 from tests.helpers.marks import silent_mark_of
+from tests.helpers.receiver import SECRET, receiving
 from tests.helpers.scripted_model import Reply
 from tests.helpers.waiting import eventually
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes....").decode()
-
-
-class Receiver:
-    """A loopback receiver; answers with `statuses` in turn, then with 204."""
-
-    def __init__(self):
-        self.received, self.statuses, self.hold = [], [], threading.Event()
-        self.hold.set()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append((self.headers, body))
-                receiver.hold.wait(20)
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
-                self.send_header("Location", f"{receiver.url}/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/hook"
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-
-    def bodies(self):
-        for headers, body in self.received:
-            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-            digest = hmac.digest(b"a secret of 24 bytes....", signed, hashlib.sha256)
-            assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
-        return [json.loads(body) for _, body in self.received]
 
 
 @pytest.fixture
 def receiver():
-    receiver = Receiver()
-    yield receiver
-    receiver.hold.set()
-    receiver.http.shutdown()
-    receiver.http.server_close()
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -123,7 +81,7 @@ def test_what_is_not_accepted_is_sent_again_after_a_pause_under_the_same_id(
     assert deliver() == 1
 
     hooked.bodies()
-    assert len({headers["webhook-id"] for headers, _ in hooked.received}) == 1
+    assert len(set(hooked.ids())) == 1
     assert len(hooked.received) == 2
 
 
@@ -146,7 +104,7 @@ def test_one_process_sends_an_event_and_another_one_if_that_was_killed(hooked, a
     assert WebhookEvent.objects.lease(delivery.LEASE) is None
     WebhookEvent.objects.update(due_at=timezone.now())  # the lease of a killed process ends
     assert deliver() == 1
-    assert hooked.received[-1][0]["webhook-id"] == str(leased.pk)
+    assert hooked.ids()[-1] == str(leased.pk)
 
 
 def test_an_operator_may_deliver_by_a_command(hooked, announced, capsys):
@@ -227,7 +185,7 @@ def test_a_receiver_that_hangs_delays_no_reader_and_a_killed_server_loses_nothin
     service()
 
     eventually(lambda: len(receiver.received) == 2)
-    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
+    assert len(set(receiver.ids())) == 1
 
 
 def test_without_an_address_nothing_is_written(server, model, rows):

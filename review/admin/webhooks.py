@@ -1,0 +1,124 @@
+"""The list of events for the operator's webhook: what became of each, and another attempt."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from chat.models import WebhookEvent, WebhookEventQuerySet
+from chat.webhooks import delivery
+from review.admin.reading import NeverDeleted
+
+STATES = ("waiting", "failing", "delivered", "given up")
+
+
+class EventFilter(SimpleListFilter):
+    """By the names that are sent."""
+
+    title = parameter_name = "event"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [(kind, kind) for kind in WebhookEvent.Kind.values]
+
+    def queryset(self, request: HttpRequest, events: Any) -> Any:
+        return events.filter(kind=self.value()) if self.value() else events
+
+
+class StateFilter(SimpleListFilter):
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [(state, state) for state in STATES]
+
+    def queryset(self, request: HttpRequest, events: Any) -> Any:
+        state = self.value()
+        return getattr(events, state.replace(" ", "_"))() if state in STATES else events
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(NeverDeleted):
+    """Shows neither the address nor the secret: an address may hold a token."""
+
+    list_display = (
+        "event",
+        "created_at",
+        "state",
+        "attempts",
+        "last_error",
+        "next_attempt",
+        "about",
+    )
+    list_filter = (EventFilter, StateFilter)
+    ordering = ("-created_at", "pk")
+    sortable_by = ()
+    actions = ("send_again",)
+    fields = readonly_fields = (
+        "id", "event", "about", "created_at", "state", "attempts", "last_error", "next_attempt",
+        "delivered_at", "given_up_at",
+    )  # fmt: skip
+
+    class Media:
+        css = {"all": ["review/review.css"]}
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        may_change = request.user.has_perm("chat.change_webhookevent")
+        return may_change and bool(settings.WEBHOOK_URL)
+
+    @admin.action(description="Send again", permissions=["send"])
+    def send_again(self, request: HttpRequest, events: WebhookEventQuerySet) -> None:
+        chosen = events.count()
+        failed = events.send_again()
+        if failed:
+            _start_delivery()
+            messages.success(request, f"Sent again, within moments: {failed}.")
+        if chosen > failed:
+            sentence = f"Not sent again, because they have not failed: {chosen - failed}."
+            messages.warning(request, sentence)
+
+    @admin.display(description="event")
+    def event(self, event: WebhookEvent) -> str:
+        return event.kind
+
+    @admin.display(description="state")
+    def state(self, event: WebhookEvent) -> str:
+        state = _state_of(event)
+        has_failed = state in ("failing", "given up")
+        return format_html(
+            '<span class="badge {}">{}</span>', "failed" if has_failed else "", state
+        )
+
+    @admin.display(description="last error", empty_value="-")
+    def last_error(self, event: WebhookEvent) -> str | None:
+        return event.error or None
+
+    @admin.display(description="next attempt", empty_value="-")
+    def next_attempt(self, event: WebhookEvent) -> Any:
+        return event.due_at if _state_of(event) in ("waiting", "failing") else None
+
+    @admin.display(description="about")
+    def about(self, event: WebhookEvent) -> str:
+        if event.kind not in (WebhookEvent.Kind.DISLIKED, WebhookEvent.Kind.SILENT):
+            return event.subject
+        url = reverse("admin:chat_message_change", args=[event.subject])
+        return format_html('<a href="{}">reply {}…</a>', url, event.subject[:8])
+
+
+def _state_of(event: WebhookEvent) -> str:
+    """One of STATES."""
+    if event.delivered_at:
+        return "delivered"
+    if event.given_up_at:
+        return "given up"
+    return "failing" if event.error else "waiting"
+
+
+@async_to_sync
+async def _start_delivery() -> None:
+    """On the server's event loop, which this thread works for."""
+    delivery.start()
