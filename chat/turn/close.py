@@ -163,14 +163,14 @@ async def complete(turn: Turn, completion: completions.Completion) -> None:
     await _close(turn, answer, answer.at, end)
 
 
-async def with_excerpts(turn: Turn, excerpts: Excerpts) -> None:
-    """No model answered: excerpts of the book are the answer."""
+async def with_excerpts(turn: Turn, excerpts: Excerpts, error: CodedError) -> None:
+    """No model answered, because of the error: excerpts of the book are the answer."""
     question, at, reason = turn.question, timezone.now(), "other"
     text, evidence = excerpts_as_answer(excerpts, question.text, question.language)
     answer = Answer(text, turn.session_id, turn.reply_id, at, reason, evidence=evidence)
     turn.write(text, evidence.sources)
     end = _without_answer(turn, Message.Status.COMPLETE, text, evidence=evidence)
-    await _close(turn, answer, at, replace(end, finish_reason=reason))
+    await _close(turn, answer, at, replace(end, finish_reason=reason), error.code)
 
 
 async def stopped(turn: Turn) -> None:
@@ -226,8 +226,13 @@ def _without_answer(
     )
 
 
-async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: End) -> None:
-    """Store the end, then give the outcome; but do not make a reader wait for long."""
+async def _close(
+    turn: Turn, outcome: Answer | CodedError, at: datetime, end: End, error_code: str = ""
+) -> None:
+    """Store the end, then give the outcome; but do not make a reader wait for long.
+
+    `error_code` is what is measured where the end itself has none.
+    """
     tokens = turn.spending.tokens
     with telemetry.span("close"):
         storing = asyncio.create_task(
@@ -236,5 +241,5 @@ async def _close(turn: Turn, outcome: Answer | CodedError, at: datetime, end: En
         is_away = isinstance(outcome, DatabaseUnavailable)
         await asyncio.wait({storing}, timeout=0 if is_away else READER_WAITS_SECONDS)
         turn.end(outcome)
-        measures.ended(turn, end.status.value, end.error_code, end.evidence)
+        measures.ended(turn, end.status.value, end.error_code or error_code, end.evidence)
         await storing

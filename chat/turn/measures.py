@@ -9,7 +9,9 @@ from llm.errors import CodedError
 
 
 def ended(turn: Turn, outcome: str, error: str = "", evidence: Evidence = NOTHING) -> None:
-    """`outcome` is complete, stopped, failed or replayed; `error` the code of a failed one."""
+    """`outcome` is complete, stopped, failed or replayed; `error` the code of a failed one, or
+    of what kept the model from answering where excerpts stand in for it.
+    """
     attributes = _attributes(turn, outcome, error) | {"chat.grounding": evidence.grounding or None}
     turn.span.set(attributes | {"chat.support": evidence.support, "chat.edition": evidence.edition})
     telemetry.measure("chat.turns", 1, attributes)

@@ -217,7 +217,7 @@ async def _close_without_model(
         except DatabaseUnavailable as failure:
             logger.warning("No excerpts could be read: {}", failure)
     if excerpts and excerpts.sections:
-        await close.with_excerpts(turn, excerpts)
+        await close.with_excerpts(turn, excerpts, error)
     else:
         await close.failed(turn, error)
 

@@ -1,5 +1,6 @@
 """Telemetry: what a collector gets of a turn, and that it costs no turn anything."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import time
 import pytest
 
 from chat import checks
+from chatbackend import telemetry
+from llm.telemetry import measure, span
 from tests.helpers import CHECKOUT
 from tests.helpers.collector import attributes, collecting
 from tests.helpers.indexed_book import BOOK_SETTINGS
@@ -16,6 +19,7 @@ from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.server import running_server
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SAMPLED, NOT_SAMPLED = (f"00-{TRACE}-{PARENT}-{flags}".encode() for flags in ("01", "00"))
 QUESTION = "How must a node be named?"
 ANSWER = "Each node has a name that is unique in the graph"
 MOMENTS = {"open", "embed", "search", "ask", "close"}
@@ -167,3 +171,38 @@ def test_without_the_extra_a_check_says_so(monkeypatch, settings):
     (message,) = checks.telemetry()
     assert message.id == "chat.E009"
     assert "telemetry extra" in message.msg
+
+
+# Sampling, in this process ------------------------------------------------------------------
+async def recorded(parent=None):
+    """A turn is recorded by an exporter of its own, within the client's trace if it has one."""
+    headers = [(b"traceparent", parent)] if parent else []
+    telemetry.start()
+    with telemetry.continued(headers), span("turn"):
+        measure("chat.turns", 1)
+    await telemetry.finish()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "parent", "is_traced"),
+    [
+        ("always_off", "", None, False),
+        ("always_off", "", SAMPLED, False),
+        ("parentbased_traceidratio", "0", None, False),
+        ("parentbased_traceidratio", "0", SAMPLED, True),
+        ("parentbased_traceidratio", "1", NOT_SAMPLED, False),
+        ("parentbased_traceidratio", "1", b"garbage", True),
+    ],
+)
+def test_the_sampler_decides_on_traces_and_not_on_metrics(
+    monkeypatch, sampler, argument, parent, is_traced
+):
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+        asyncio.run(recorded(parent))
+
+    assert [each.name for each in collector.spans()] == ["turn"] * is_traced
+    (turns,) = collector.metrics()["chat.turns"].sum.data_points
+    assert turns.as_int == 1

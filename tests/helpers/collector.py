@@ -74,7 +74,7 @@ class Collector:
 @contextmanager
 def collecting(*, hangs: bool = False) -> Iterator[Collector]:
     collector = Collector(hangs=hangs)
-    thread = threading.Thread(target=collector.server.serve_forever, daemon=True)
+    thread = threading.Thread(target=collector.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield collector
