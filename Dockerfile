@@ -1,12 +1,14 @@
 # docker build -t book-chat .
 # docker run --env-file production.env book-chat python manage.py migrate   (before each release)
 # docker run --env-file production.env -p 8000:8000 book-chat
+# With OpenTelemetry: docker build --build-arg REQUIREMENTS=telemetry -t book-chat .
 FROM python:3.13-slim AS build
+ARG REQUIREMENTS=production
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
 RUN pip install --no-cache-dir uv==0.13.9 && uv venv /opt/venv
-COPY requirements/production.txt /tmp/
+COPY requirements/${REQUIREMENTS}.txt /tmp/requirements.txt
 RUN uv pip sync --no-cache --compile-bytecode --require-hashes \
-    --python /opt/venv/bin/python /tmp/production.txt
+    --python /opt/venv/bin/python /tmp/requirements.txt
 WORKDIR /app
 COPY manage.py ./
 COPY chatbackend chatbackend

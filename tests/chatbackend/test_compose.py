@@ -26,3 +26,17 @@ def test_every_setting_of_the_model_and_the_chat_is_handed_on():
     assert set(settings) - decided_there <= set(
         re.findall(r"^    ([A-Z_]+):", compose, re.MULTILINE)
     )
+
+
+def test_what_the_image_is_built_of_is_sent_to_the_builder():
+    dockerfile = (CHECKOUT / "Dockerfile").read_text()
+    wanted = re.findall(r"^COPY (?!--from)(\S+) ", dockerfile, re.MULTILINE)
+    for_each = {"requirements/${REQUIREMENTS}.txt": ["production", "telemetry"]}
+    files = {path for path in wanted if path not in for_each}
+    files |= {f"requirements/{name}.txt" for name in for_each["requirements/${REQUIREMENTS}.txt"]}
+
+    sent = re.findall(r"^!(.+)$", (CHECKOUT / ".dockerignore").read_text(), re.MULTILINE)
+
+    assert len(wanted) > 5
+    assert files == set(sent)
+    assert all((CHECKOUT / path).exists() for path in files)
