@@ -81,13 +81,20 @@ class Readers:
             assert self.ask(headers={"traceparent": value.encode("latin-1")}) == 200
 
 
-def orphan_a_reply(database):
-    """As if its worker had been killed a minute ago."""
-    database.execute(
-        "UPDATE chat_message SET status = 'pending', beat_at = now() - interval '1 minute'"
-        " WHERE session_id = %s AND role = 'assistant'",
+def has_found_orphan(server, database):
+    """Of a reply that looks as if its worker had been killed a minute ago.
+
+    Servers of other tests may be quicker to find it; then it is orphaned again.
+    """
+    orphaned = database.execute(
+        "UPDATE chat_message SET status = 'pending', error_code = '',"
+        " beat_at = now() - interval '1 minute'"
+        " WHERE session_id = %s AND role = 'assistant' AND status <> 'pending'",
         [SESSION],
     )
+    if orphaned.rowcount:
+        server.client.post(f"/chat/{SESSION}/stop")
+    return "Orphaned replies" in server.log
 
 
 def use_up_the_budget(database):
@@ -117,9 +124,7 @@ def collector(environment, published, _model, tmp_path_factory):
             readers = Readers(server, _model)
             readers.all_endings()
             readers.ask_with_invalid_parents()
-            orphan_a_reply(database)
-            server.client.post(f"/chat/{SESSION}/stop")
-            eventually(lambda: is_failed(database))
+            eventually(lambda: has_found_orphan(server, database), 30)
             use_up_the_budget(database)
             assert readers.ask() == 200  # excerpts stand in
         finally:
@@ -127,11 +132,6 @@ def collector(environment, published, _model, tmp_path_factory):
         database.execute("DELETE FROM chat_rate_window; DELETE FROM chat_daily_tokens")
         yield collector
     _model.forget()
-
-
-def is_failed(database):
-    of_reply = "SELECT status FROM chat_message WHERE session_id = %s AND role = 'assistant'"
-    return database.execute(of_reply, [SESSION]).fetchone() == ("failed",)
 
 
 def test_each_turn_is_counted_by_its_outcome(collector):
@@ -159,7 +159,7 @@ def test_first_tokens_are_measured_of_streams_and_orphaned_replies_are_counted(c
     assert by_outcome == {"complete": 1, "stopped": 1}
     assert all(0 < each.sum < 10 for each in first)
     (orphaned,) = metrics["chat.orphaned_replies"].sum.data_points
-    assert orphaned.as_int == 1
+    assert orphaned.as_int >= 1
 
 
 def test_an_invalid_traceparent_begins_a_trace_of_its_own(collector):
