@@ -136,16 +136,21 @@ def host_names(name: str) -> list[str]:
 
 def web_address(name: str) -> str:
     def cast(raw: str) -> str:
-        address = urlsplit(raw)
-        if (
-            address.scheme not in ("http", "https")
-            or not address.hostname
-            or re.search(r"[\s\x00-\x20\x7f]", raw)
-        ):
+        if not _is_web_address(raw):
             raise ValueError(f"{name} must be an http:// or https:// address.")
         return raw
 
     return read(name, "", cast)
+
+
+def _is_web_address(raw: str) -> bool:
+    try:
+        address = urlsplit(raw)
+        has_host = bool(address.hostname) and address.port != 0
+    except ValueError:  # brackets without an IPv6 address, a port beyond all
+        return False
+    is_http = address.scheme in ("http", "https")
+    return is_http and has_host and not re.search(r"[\s\x00-\x20\x7f]", raw)
 
 
 def public_address(name: str) -> str:

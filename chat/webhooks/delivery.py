@@ -106,11 +106,18 @@ def _prepare() -> None:
 
 
 async def _deliver(client: httpx2.AsyncClient, event: WebhookEvent) -> bool:
-    data = await in_thread(lambda: data_of(event))
-    if data is None:  # the conversation was deleted
-        await in_thread(lambda: WebhookEvent.objects.filter(pk=event.pk).delete())
-        return False
-    error = await _send(client, event, data)
+    """Whatever fails except the database is noted, and holds up no other event."""
+    try:
+        data = await in_thread(lambda: data_of(event))
+        if data is None:  # the conversation was deleted
+            await in_thread(lambda: WebhookEvent.objects.filter(pk=event.pk).delete())
+            return False
+        error = await _send(client, event, data)
+    except DatabaseUnavailable:
+        raise
+    except Exception as unforeseen:  # noqa: BLE001 - noted as any other failure
+        logger.opt(exception=unforeseen).error("A webhook could not be sent")
+        error = type(unforeseen).__name__
     await in_thread(lambda: _note(event, error))
     return not error
 

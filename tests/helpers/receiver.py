@@ -4,11 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 KEY = b"a secret of 24 bytes...."
@@ -16,13 +18,16 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
 class Receiver:
-    """Answers with `statuses` in turn, then with 204; `hold` cleared: only once it is set again."""
+    """Answers with `statuses` in turn, 0 being a closed connection, and then with 204.
 
-    def __init__(self) -> None:
+    With `hold` cleared it answers only once that is set again. `certificate` is a file with a key
+    and a certificate, for HTTPS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
         self.received: list[tuple[Message, bytes]] = []
         self.statuses: list[int] = []
         self.location = "/elsewhere"
-        self.answer = b""
         self.hold = threading.Event()
         self.hold.set()
         receiver = self
@@ -32,17 +37,22 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append((self.headers, body))
                 receiver.hold.wait(20)
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
-                self.send_header("Location", receiver.location)
-                self.end_headers()
-                self.wfile.write(receiver.answer)
+                if status := receiver.statuses.pop(0) if receiver.statuses else 204:
+                    self.send_response(status)
+                    self.send_header("Location", receiver.location)
+                    self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}/hook"
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
+        scheme = "https" if certificate else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.http.server_port}/hook"
 
     def bodies(self) -> list[Any]:
         """Each must be signed."""
@@ -57,8 +67,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
+def receiving(certificate: Path | None = None) -> Iterator[Receiver]:
+    receiver = Receiver(certificate)
     threading.Thread(target=receiver.http.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield receiver
