@@ -87,6 +87,18 @@ def test_settings_with_a_warning_are_usable(changed, warning):
 
 
 @pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:99999/", "http://x:0", "http://[::1/", "ftp://x", "http://", "x"]
+)
+def test_an_address_that_nothing_can_be_sent_to_is_refused(monkeypatch, address):
+    monkeypatch.setenv("WEBHOOK_URL", address)
+    monkeypatch.setattr(environment, "INVALID", {})
+
+    assert environment.web_address("WEBHOOK_URL") == ""
+    sentence = "WEBHOOK_URL must be an http:// or https:// address."
+    assert list(environment.INVALID.values()) == [sentence]
+
+
+@pytest.mark.parametrize(
     "key", ["sk-a b", "sk-a\nb", "sk-a\tb", "sk-\x1b", "sk-ü", "sk-\u200b", "“sk-x”", "sk-\x7f"]
 )
 def test_a_key_that_cannot_be_a_header_is_refused(monkeypatch, key):

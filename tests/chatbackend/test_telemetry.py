@@ -152,6 +152,25 @@ def test_a_collector_that_hangs_delays_neither_turns_nor_the_end(environment, mo
             assert time.monotonic() - begin < 15  # the flush's bound is 5 s
 
 
+def test_a_collector_that_refuses_delays_neither_work_nor_the_end(monkeypatch, nobody_listens):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", nobody_listens)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    monkeypatch.setattr(telemetry, "FLUSH_SECONDS", 0.5)
+
+    async def work():
+        telemetry.start()
+        for _ in range(3000):  # more than wait in the queue
+            with span("turn"):
+                measure("chat.turns", 1)
+        worked = time.monotonic() - begin
+        await telemetry.finish()
+        return worked
+
+    begin = time.monotonic()
+    assert asyncio.run(work()) < 5
+    assert time.monotonic() - begin < 6
+
+
 def test_without_the_setting_nothing_of_it_is_imported():
     code = "import sys, chatbackend.asgi; print(any('opentelemetry' in m for m in sys.modules))"
 
