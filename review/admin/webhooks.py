@@ -76,9 +76,9 @@ class WebhookEventAdmin(NeverDeleted):
         failed = events.send_again()
         if failed:
             _start_delivery()
-            messages.success(request, f"Sent again, within moments: {failed}.")
+            messages.success(request, f"Events that are sent again now: {failed}.")
         if chosen > failed:
-            sentence = f"Not sent again, because they have not failed: {chosen - failed}."
+            sentence = f"Events left as they are, since they have not failed: {chosen - failed}."
             messages.warning(request, sentence)
 
     @admin.display(description="event")

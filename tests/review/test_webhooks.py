@@ -149,5 +149,5 @@ def test_staff_send_an_event_again_that_was_given_up(serve, visit, ada):
         page.get_by_label("Action:").select_option("Send again")
         page.get_by_role("button", name="Run").click()
 
-        expect(page.get_by_text("Sent again, within moments: 1.")).to_be_visible()
+        expect(page.get_by_text("Events that are sent again now: 1.")).to_be_visible()
         eventually(lambda: str(ada["edition.indexed"].pk) in receiver.ids())
