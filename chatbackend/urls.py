@@ -5,7 +5,6 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.api.mcp import mcp, server_card
 from chat.api.routes import api
 from chat.pages.example import example_page
 from chat.pages.home import home
@@ -23,7 +22,5 @@ urlpatterns = [
     path("widget.js", loader, name="widget"),
     path("widget/<slug:version>/<path:name>", module),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg")),
-    path("mcp", mcp),
-    path(".well-known/mcp/server-card.json", server_card),
     path("", api.urls),
 ]

@@ -16,11 +16,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from loguru import logger
+from ninja import Router
 
 from chat.api import mcp_tools
 from chat.api.access_note import note, note_session
 from chat.api.client import client_of_request
 from chat.api.languages import language_of_request
+from chat.api.mcp_document import EVENT, REQUEST, McpAnswers, McpFailure, McpServerCard
 from chat.api.mcp_messages import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -28,6 +30,7 @@ from chat.api.mcp_messages import (
     METHOD_NOT_FOUND,
     REFUSED,
     STATELESS,
+    VERSIONS,
     WITH_BATCHES,
     WITH_HANDSHAKE,
     McpError,
@@ -42,11 +45,11 @@ from chat.api.mcp_messages import (
     version_of,
 )
 from chat.api.media_types import EVENT_STREAM, JSON, names
-from chat.api.problems import problem_response
+from chat.api.openapi import answers
 from chat.api.responses import json_response, no_content
 from chat.api.schemas import encode
 from chat.api.ui_stream import HEADERS, KEEPALIVE, KEEPALIVE_SECONDS
-from chat.errors import AnswerStopped, InternalError, MethodNotAllowed, UnsupportedMediaType
+from chat.errors import AnswerStopped, InternalError, PayloadTooLarge, UnsupportedMediaType
 from chat.models import Message as Row
 from chat.turn import limits, service
 from chat.turn.following import FollowedTurn
@@ -63,16 +66,29 @@ STREAM_HEADERS = {k: v for k, v in HEADERS.items() if not k.startswith("x-vercel
 type Reply = dict[str, Any]
 
 
-async def mcp(request: HttpRequest) -> HttpResponseBase:
-    """Other methods are refused: there is no stream to listen to, and no session to end."""
+router = Router(tags=["MCP"])
+DOCUMENTED = answers(
+    {200: McpAnswers, 202: None},
+    *(PayloadTooLarge, UnsupportedMediaType),
+    event=EVENT,
+    failures={400: McpFailure, 403: McpFailure, 404: McpFailure},
+)
+DOCUMENTED["openapi_extra"] |= REQUEST
+
+
+@router.post(
+    "/mcp",
+    **DOCUMENTED,
+    summary="Speak MCP",
+    description="The Model Context Protocol over streamable HTTP: the tools `search`, `fetch` and "
+    "`ask`, and the book's pages as resources. `ask` is answered as a stream of events where "
+    "`Accept` names `text/event-stream`. There is no stream to listen to, and no session to end.",
+)
+async def call_mcp(request: HttpRequest) -> HttpResponseBase:
     if not _is_allowed(request):
         return _refusal(McpError(INVALID_REQUEST, "This origin is not allowed.", 403), None)
-    if request.method != "POST":
-        refusal = problem_response(request, MethodNotAllowed())
-        refusal["Allow"] = "POST"
-        return refusal
     if request.content_type != JSON:
-        return problem_response(request, UnsupportedMediaType())
+        raise UnsupportedMediaType
     try:
         sent = parsed(request.body)
         version = version_of(request)
@@ -336,9 +352,17 @@ async def _cancel(client: str, key: str) -> None:
         await service.stop(session_id, None)
 
 
-async def server_card(request: HttpRequest) -> HttpResponse:
-    """What a client may know of the server before it connects."""
-    remote = {"type": "streamable-http", "url": request.build_absolute_uri("/mcp")}
-    versions = [STATELESS, *reversed(WITH_HANDSHAKE)]
-    remotes = [remote | {"supportedProtocolVersions": versions}]
-    return json_response({**about_server(), "remotes": remotes})
+@router.get(
+    "/.well-known/mcp/server-card.json",
+    **answers({200: McpServerCard}),
+    summary="Describe the MCP server",
+    description="What a client may know of it before it connects.",
+)
+async def read_server_card(request: HttpRequest) -> HttpResponse:
+    url = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
+    remote = {
+        "type": "streamable-http",
+        "url": f"{url}/mcp",
+        "supportedProtocolVersions": VERSIONS,
+    }
+    return json_response({**about_server(), "remotes": [remote]})

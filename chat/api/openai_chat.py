@@ -39,6 +39,13 @@ MODEL = "book"
 FINISH_REASONS = {"length": "length", "content-filter": "content_filter"}
 SPECIAL = re.compile(r"[\\\[\]]")
 
+EVENT = {
+    "type": "object",
+    "description": "A server-sent event whose data is a `chat.completion.chunk`, or `[DONE]`.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}},
+}
+
 router = Router(tags=["OpenAI"])
 
 
@@ -120,7 +127,7 @@ class ModelsResponse(Schema):
         *asking.BODY_ERRORS,
         *asking.TURN_ERRORS,
         openai=True,
-        openai_stream=True,
+        event=EVENT,
     ),
     summary="Ask a question, as OpenAI's chat completions",
     description="No key is asked for. With `stream` answered in chunks, which end with `[DONE]`.",

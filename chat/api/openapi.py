@@ -4,7 +4,8 @@ generators.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -70,12 +71,6 @@ EVENT = {
 }
 # Where there is nothing else, Python clients are generated that want text in its place.
 EVENTS = {"type": "string", "description": "Events, as `POST /chat` streams them."}
-OPENAI_EVENT = {
-    "type": "object",
-    "description": "A server-sent event whose data is a `chat.completion.chunk`, or `[DONE]`.",
-    "required": ["data"],
-    "properties": {"data": {"type": "string"}},
-}
 
 
 # Routes -------------------------------------------------------------------------------------
@@ -85,11 +80,14 @@ def answers(
     streams: bool = False,
     sentences: bool = False,
     openai: bool = False,
-    openai_stream: bool = False,
+    event: Mapping[str, Any] | None = None,
+    failures: Mapping[int, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """A route's options: what it answers with, and each error by its status.
 
-    Some answers are `streams`, some errors are plain `sentences`, and some are as OpenAI's are.
+    Some answers are `streams`, of another schema of `event` where there is one; some errors are
+    plain `sentences`, and some are as OpenAI's are. `failures` are further shapes of errors, by
+    their status.
     """
     codes: dict[int, list[str]] = {}
     for error in (*COMMON_ERRORS, *errors):
@@ -105,11 +103,17 @@ def answers(
     if streams:
         schema = EVENT if 200 in success else EVENTS
         documented[200] = {"description": "OK", "content": {EVENT_STREAM: {"schema": schema}}}
-    if openai_stream:
-        documented[200] = {"content": {EVENT_STREAM: {"schema": OPENAI_EVENT}}}
-    error_schema = OpenAIErrorResponse if openai else ProblemResponse
+    if event:
+        documented[200] = {"content": {EVENT_STREAM: {"schema": event}}}
+    errors_by_status: dict[int, Any]
+    errors_by_status = dict.fromkeys(
+        sorted(codes), OpenAIErrorResponse if openai else ProblemResponse
+    )
+    for status, shape in failures.items():
+        common = errors_by_status.get(status)
+        errors_by_status[status] = shape | common if common else shape
     return {
-        "response": success | dict.fromkeys(sorted(codes), error_schema),
+        "response": success | errors_by_status,
         "openapi_extra": {"responses": documented},
     }
 

@@ -24,6 +24,7 @@ from chat.api import (
     concurrency,
     front_ends,
     health,
+    mcp,
     openai_chat,
     resume,
 )
@@ -96,6 +97,7 @@ api = DocumentedAPI(
             {"name": "book", "description": "What the book says."},
             {"name": "front ends", "description": "As other chat backends name it."},
             {"name": "OpenAI", "description": "For clients of OpenAI's chat completions."},
+            {"name": "MCP", "description": "For assistants and editors."},
             {"name": "health", "description": "For load balancers and operators."},
         ],
     },
@@ -232,6 +234,7 @@ api.add_router("", book.router)
 api.add_router("", resume.router)
 api.add_router("", front_ends.router)
 api.add_router("", openai_chat.router)
+api.add_router("", mcp.router)
 
 
 def _message_out(message: Message) -> dict[str, object]:

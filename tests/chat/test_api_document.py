@@ -64,6 +64,8 @@ def test_the_document_names_every_call_and_error(document, operations):
         *(("post", path) for path in front_ends.PATHS),
         ("post", "/v1/chat/completions"),
         ("get", "/v1/models"),
+        ("post", "/mcp"),
+        ("get", "/.well-known/mcp/server-card.json"),
         ("get", "/health"),
         ("head", "/health"),
         ("get", "/health/ready"),
@@ -170,6 +172,16 @@ def test_every_event_of_a_stream_is_described(client, model, schema_of, reply, k
         schema_of("StreamEvent").validate(event)
 
 
+def test_each_example_of_a_message_to_mcp_is_answered_as_described(book_server, model, operations):
+    described = operations["post", "/mcp"]
+    (media_type,) = described["requestBody"]["content"].values()
+    for name, example in media_type["examples"].items():
+        Draft202012Validator(media_type["schema"]).validate(example["value"])
+        answer = book_server.client.post("/mcp", json=example["value"]).json()
+        assert "error" not in answer, (name, answer)
+        assert not answer["result"].get("isError"), (name, answer)
+
+
 def test_answers_are_as_described(client, model, ask, schema_of):
     answer = ask().json()
     path = f"/chat/{answer['session_id']}"
@@ -186,6 +198,10 @@ def test_answers_are_as_described(client, model, ask, schema_of):
     schema_of("HistoryResponse").validate(client.get(path).json())
     schema_of("HealthResponse").validate(client.get("/health").json())
     schema_of("ReadyResponse").validate(client.get("/health/ready").json())
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    schema_of("McpSuccess").validate(client.post("/mcp", json=ping).json())
+    schema_of("McpFailure").validate(client.post("/mcp", json=ping | {"id": None}).json())
+    schema_of("McpServerCard").validate(client.get("/.well-known/mcp/server-card.json").json())
 
 
 # Its address --------------------------------------------------------------------------------

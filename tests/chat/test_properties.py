@@ -47,6 +47,25 @@ CONVERSATION = st.fixed_dictionaries(
         "stream_options": JSON,
     },
 )
+CALL = st.fixed_dictionaries(
+    {"name": st.sampled_from(["search", "fetch", "ask"]) | TEXT},
+    optional={
+        "arguments": st.dictionaries(
+            st.sampled_from(["query", "id", "question", "session_id", "selected_text"]),
+            TEXT | LONG | JSON,
+        )
+        | JSON,
+        "_meta": st.fixed_dictionaries({}, optional={"progressToken": JSON}) | JSON,
+    },
+)
+METHODS = ["initialize", "ping", "tools/call", "tools/list", "resources/list", "resources/read"]
+MESSAGE_TO_MCP = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": st.just("tools/call") | st.sampled_from(METHODS) | TEXT},
+    optional={
+        "id": st.integers() | TEXT | JSON,
+        "params": CALL | st.dictionaries(st.sampled_from(["uri", "cursor", "requestId"]), JSON),
+    },
+)
 # What HTTP allows in a header; anything else is refused before there is a request.
 HEADER = st.binary(max_size=300).map(
     lambda raw: bytes(byte for byte in raw if byte >= 0x20 and byte != 0x7F).strip()
@@ -110,6 +129,17 @@ def test_any_json_is_answered_or_refused_by_the_other_doors(client, path, body, 
 
 
 @many
+@given(message=MESSAGE_TO_MCP | JSON, headers=HEADERS)
+def test_any_json_is_answered_or_refused_by_mcp(client, message, headers):
+    content = json.dumps(message).encode()
+
+    answer = client.post("/mcp", content=content, headers=list(headers.items()))
+
+    assert answer.status_code < 500, answer.text
+    assert '"code":-32603' not in answer.text  # an internal error
+
+
+@many
 @given(content=st.binary(max_size=2000), headers=HEADERS)
 def test_any_bytes_are_refused(client, content, headers):
     check(client.post("/chat", content=content, headers=list(headers.items())))
@@ -158,7 +188,7 @@ def test_the_api_keeps_to_its_document(server, model, tmp_path):
     )
 
     assert run.returncode == 0, run.stdout
-    assert "18 selected / 21 total" in run.stdout
+    assert "20 selected / 23 total" in run.stdout
 
 
 @pytest.mark.parametrize("depth", [100, 100_000], ids=["deep", "very-deep"])

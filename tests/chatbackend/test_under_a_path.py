@@ -88,6 +88,16 @@ def test_api_and_its_document_answer_under_the_path(url, model):
     assert httpx2.get(f"{url}/book").json()["code"] == "not_found"
 
 
+def test_mcps_server_card_has_the_public_address_whichever_way_it_is_read(url, proxies):
+    """The proxy that strips the path answers at another port: what counts is PUBLIC_URL."""
+    card = httpx2.get(f"{url}/.well-known/mcp/server-card.json").json()
+    (remote,) = card["remotes"]
+    tools = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    assert remote["url"] == f"{proxies['passes']}/mcp"
+    assert httpx2.post(remote["url"], json=tools).json()["result"]["tools"]
+
+
 def test_readers_chat_works_under_the_path(url, model, visit):
     model.says("A node is a process.")
     page = visit()

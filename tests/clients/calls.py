@@ -31,8 +31,11 @@ from generated.book_chat.api.health import (
     check_readiness,
     check_readiness_head,
 )
+from generated.book_chat.api.mcp import call_mcp, read_server_card
 from generated.book_chat.api.open_ai import create_completion, list_models
 from generated.book_chat.models import (
+    CallMcpMessage,
+    CallMcpMessageParams,
     ChatRequest,
     ChatResponse,
     CompletionRequest,
@@ -45,6 +48,8 @@ from generated.book_chat.models import (
     FrontEndResponse,
     HealthResponse,
     HistoryResponse,
+    McpServerCard,
+    McpSuccess,
     MessageOutStatus,
     ModelsResponse,
     ProblemResponse,
@@ -71,6 +76,7 @@ def call_everything(client: Client) -> None:
 
     call_everything_of(answer.session_id, answer.message_id, client)
     call_other_doors(client)
+    call_assistants_door(client)
     call_book(client)
     call_health(client)
 
@@ -125,6 +131,19 @@ def call_other_doors(client: Client) -> None:
     models = list_models.sync(client=client)
     assert isinstance(models, ModelsResponse)
     print("list_models")
+
+
+def call_assistants_door(client: Client) -> None:
+    params = CallMcpMessageParams.from_dict({"name": "ask", "arguments": {"question": "What?"}})
+    message = CallMcpMessage(jsonrpc="2.0", id=1, method="tools/call", params=params)
+    answer = call_mcp.sync(client=client, body=message)
+    assert isinstance(answer, McpSuccess), answer
+    assert answer.result["structuredContent"]["response"] == "A scripted answer."
+    print("call_mcp")
+    card = read_server_card.sync(client=client)
+    assert isinstance(card, McpServerCard)
+    assert card.remotes[0].url.endswith("/mcp")
+    print("read_server_card")
 
 
 def call_book(client: Client) -> None:

@@ -1,6 +1,6 @@
 /** Each call of the API, by the types that openapi-typescript generates from its document. */
 
-import { equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { components, operations, paths } from "./generated/api.js";
 
@@ -85,6 +85,17 @@ const { error: refused } = await client.POST("/v1/chat/completions", { body: { m
 equal(refused?.error.type, "invalid_request_error");
 equal((await client.GET("/v1/models")).data?.data[0]?.id, "book");
 called("list_models");
+
+const question = { name: "ask", arguments: { question: "What is a node?" } };
+const { data: result } = await client.POST("/mcp", {
+  body: { jsonrpc: "2.0", id: 1, method: "tools/call", params: question },
+});
+ok(result && "result" in result);
+deepEqual(result.result.content, [{ type: "text", text: "A scripted answer." }]);
+called("call_mcp");
+const { data: card } = await client.GET("/.well-known/mcp/server-card.json");
+equal(card?.remotes[0]?.type, "streamable-http");
+called("read_server_card");
 
 const others = ["/api/chat", "/api/v1/chat", "/ask", "/query", "/api/query"] as const;
 for (const path of others) {
