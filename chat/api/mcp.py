@@ -1,27 +1,21 @@
 """MCP over streamable HTTP, at /mcp; nothing is kept between requests.
 
-A request is answered as JSON; `ask` as a stream of events where the client accepts it, with its
-progress. A client of the stateless revision stops an answer by closing its request; one of the
-earlier revisions by a notification, which any worker may get: hence the idempotency key, which says
-what session of the client's and which of its requests a question belongs to.
+A request is answered as JSON; `ask` as a stream of events where the client accepts it.
 """
 
-import re
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from loguru import logger
 from ninja import Router
 
-from chat.api import mcp_tools
-from chat.api.access_note import note, note_session
-from chat.api.client import client_of_request
-from chat.api.languages import language_of_request
+from chat.api import mcp_ask, mcp_tools
+from chat.api.access_note import note
+from chat.api.mcp_ask import Asked
 from chat.api.mcp_document import EVENT, REQUEST, McpAnswers, McpFailure, McpServerCard
 from chat.api.mcp_messages import (
     INTERNAL_ERROR,
@@ -35,35 +29,26 @@ from chat.api.mcp_messages import (
     WITH_HANDSHAKE,
     McpError,
     Message,
+    Reply,
     Version,
     about_server,
     check_envelope,
+    failure,
     is_reply,
     message_of,
     parsed,
     result,
+    success,
     version_of,
 )
 from chat.api.media_types import EVENT_STREAM, JSON, names
 from chat.api.openapi import answers
 from chat.api.responses import json_response, no_content
-from chat.api.schemas import encode
-from chat.api.ui_stream import HEADERS, KEEPALIVE, KEEPALIVE_SECONDS
-from chat.errors import AnswerStopped, InternalError, PayloadTooLarge, UnsupportedMediaType
-from chat.models import Message as Row
-from chat.turn import limits, service
-from chat.turn.following import FollowedTurn
-from chat.turn.turn import Question, Turn
+from chat.errors import InternalError, PayloadTooLarge, UnsupportedMediaType
 from llm.errors import CodedError
 
 LISTS_TTL_MS = 300_000
-PROGRESS_SECONDS = 0.3
 BATCH = 10
-SESSION = "Mcp-Session-Id"
-USABLE_SESSION = re.compile("[!-~]{16,128}")
-STREAM_HEADERS = {k: v for k, v in HEADERS.items() if not k.startswith("x-vercel")}
-
-type Reply = dict[str, Any]
 
 
 router = Router(tags=["MCP"])
@@ -111,11 +96,7 @@ def _is_allowed(request: HttpRequest) -> bool:
 
 
 def _refusal(error: McpError, sent_id: int | str | None) -> HttpResponse:
-    return json_response(_failure(error, sent_id), error.status)
-
-
-def _failure(error: McpError, sent_id: int | str | None) -> Reply:
-    return {"jsonrpc": "2.0", "id": sent_id, "error": error.body}
+    return json_response(failure(error, sent_id), error.status)
 
 
 async def _batch(request: HttpRequest, version: Version, sent: list[Any]) -> HttpResponse:
@@ -132,51 +113,44 @@ async def _reply_in_batch(request: HttpRequest, version: Version, sent: Any) -> 
     try:
         message = message_of(sent)
     except McpError as error:
-        return _failure(error, None)
+        return failure(error, None)
     if message.id is None:
-        await _notified(request, message)
+        await mcp_ask.heed(request, message)
         return None
     try:
         found = await _handle(request, version, message)
-        if isinstance(found, Turn):
-            found = await _answered(found, version)
+        if isinstance(found, Asked):
+            found = await mcp_ask.answered(found)
     except McpError as error:
-        return _failure(error, message.id)
-    return _success(message, found)
-
-
-def _success(message: Message, found: Reply) -> Reply:
-    return {"jsonrpc": "2.0", "id": message.id, "result": found}
+        return failure(error, message.id)
+    return success(message, found)
 
 
 async def _respond(request: HttpRequest, version: Version, message: Message) -> HttpResponseBase:
     if message.id is None:
         if not version.is_stateless:
-            await _notified(request, message)
+            await mcp_ask.heed(request, message)
         return no_content(202)
     try:
         if version.is_stateless:
             check_envelope(request, message)
         found = await _handle(request, version, message)
-        if isinstance(found, Turn):
+        if isinstance(found, Asked):
             if names(request.headers.get("Accept", ""), EVENT_STREAM):
-                frames = _frames(found, version, message)
-                return StreamingHttpResponse(
-                    frames, content_type=EVENT_STREAM, headers=STREAM_HEADERS
-                )
-            found = await _answered(found, version)
+                return await mcp_ask.stream(found, message)
+            found = await mcp_ask.answered(found)
     except McpError as error:
         note(request, code=str(error.body["code"]))
         return _refusal(error, message.id)
-    response = json_response(_success(message, found))
+    response = json_response(success(message, found))
     if message.method == "initialize":
-        response[SESSION] = uuid4().hex
+        response[mcp_ask.SESSION] = uuid4().hex
     return response
 
 
 # Methods ------------------------------------------------------------------------------------
-async def _handle(request: HttpRequest, version: Version, message: Message) -> Reply | Turn:
-    """A request's result, or the turn that its result comes from. Raises McpError."""
+async def _handle(request: HttpRequest, version: Version, message: Message) -> Reply | Asked:
+    """A request's result, or the question whose answer it will be. Raises McpError."""
     note(request, mcp=message.method if message.method.isprintable() else "")
     try:
         return await _dispatch(request, version, message)
@@ -189,7 +163,7 @@ async def _handle(request: HttpRequest, version: Version, message: Message) -> R
         raise McpError(INTERNAL_ERROR, mcp_tools.sentence(InternalError()), 200) from error
 
 
-async def _dispatch(request: HttpRequest, version: Version, message: Message) -> Reply | Turn:
+async def _dispatch(request: HttpRequest, version: Version, message: Message) -> Reply | Asked:
     if message.method == "tools/call":
         return await _call_tool(request, version, message)
     if message.method == "resources/list":
@@ -239,119 +213,18 @@ STATELESS_METHODS = LISTS | {"server/discover": _discover}
 HANDSHAKE_METHODS = LISTS | {"initialize": _initialize, "ping": lambda _: ({},)}
 
 
-async def _call_tool(request: HttpRequest, version: Version, message: Message) -> Reply | Turn:
+async def _call_tool(request: HttpRequest, version: Version, message: Message) -> Reply | Asked:
     try:
         arguments = mcp_tools.arguments_of(message.params)
         if isinstance(arguments, mcp_tools.Ask):
-            return await _ask(request, arguments, _key(request, version, message.id))
+            return await mcp_ask.ask(request, arguments, version, message.id)
         return result(version, await mcp_tools.call(request, arguments))
     except CodedError as error:
         note(request, code=error.code)
         return result(version, mcp_tools.failed(error))
 
 
-# Asking -------------------------------------------------------------------------------------
-async def _ask(request: HttpRequest, arguments: mcp_tools.Ask, key: str) -> Turn:
-    question = Question(
-        arguments.question,
-        arguments.session_id.uuid if arguments.session_id else None,
-        arguments.selected_text,
-        client=client_of_request(request),
-        idempotency_key=key,
-        door="mcp",
-        language=language_of_request(request),
-    )
-    turn = await service.begin(question, streaming=True)
-    note_session(request, turn.session_id)
-    return turn
-
-
-def _key(request: HttpRequest, version: Version, sent_id: int | str | None) -> str:
-    """What a later notification finds the question by; empty where none can come."""
-    session = request.headers.get(SESSION, "")
-    if version.is_stateless or not USABLE_SESSION.fullmatch(session):
-        return ""
-    return f"mcp {session} {type(sent_id).__name__} {sent_id}"[:255]
-
-
-async def _answered(turn: Turn, version: Version) -> Reply:
-    try:
-        while turn.outcome is None:
-            await turn.wait_for_change()
-    finally:
-        _left(turn, version)
-    return _outcome(turn, version)
-
-
-def _left(turn: Turn, version: Version) -> None:
-    """In the stateless revision a closed request is a stop, and before it is not."""
-    if version.is_stateless and turn.outcome is None:
-        turn.stop()
-
-
-def _outcome(turn: Turn, version: Version) -> Reply:
-    outcome = turn.outcome or InternalError()
-    if isinstance(outcome, CodedError):
-        return result(version, mcp_tools.failed(outcome))
-    if outcome.stopped and not outcome.text:
-        return result(version, mcp_tools.failed(AnswerStopped()))
-    return result(version, mcp_tools.answered(outcome))
-
-
-async def _frames(turn: Turn, version: Version, message: Message) -> AsyncIterator[bytes]:
-    try:
-        async for frame in _progress(turn, message.progress_token):
-            yield frame
-        yield _frame(_success(message, _outcome(turn, version)))
-    except Exception as error:  # noqa: BLE001 - Django does not clean up after what escapes
-        logger.opt(exception=error).error("A stream broke")
-        failure = McpError(INTERNAL_ERROR, mcp_tools.sentence(InternalError()))
-        yield _frame(_failure(failure, message.id))
-    finally:
-        _left(turn, version)
-
-
-async def _progress(turn: Turn, token: int | str | None) -> AsyncIterator[bytes]:
-    """The text as it comes, in notifications; their `progress` counts its characters."""
-    characters, sent_at, followed = 0, 0.0, FollowedTurn(turn)
-    while turn.outcome is None:
-        if not await followed.wait_for_change(KEEPALIVE_SECONDS):
-            yield KEEPALIVE
-            continue
-        is_due = token is not None and time.monotonic() - sent_at >= PROGRESS_SECONDS
-        if is_due and (delta := followed.unread_text()):
-            characters, sent_at = characters + len(delta), time.monotonic()
-            params = {"progressToken": token, "progress": characters, "message": delta}
-            yield _frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
-
-
-def _frame(content: Reply) -> bytes:
-    return b"event: message\ndata: " + encode(content).encode() + b"\n\n"
-
-
-# Notifications ------------------------------------------------------------------------------
-async def _notified(request: HttpRequest, message: Message) -> None:
-    """Of all notifications only a cancellation means anything here."""
-    sent_id = message.params.get("requestId")
-    if message.method != "notifications/cancelled" or not isinstance(sent_id, int | str):
-        return
-    if key := _key(request, Version(WITH_BATCHES), sent_id):
-        try:
-            await _cancel(client_of_request(request), key)
-        except CodedError as error:
-            logger.warning("A cancellation was not heeded: {}", error.code)
-
-
-async def _cancel(client: str, key: str) -> None:
-    def session_of_pending() -> Any:
-        pending = Row.objects.pending().filter(reply_to__idempotency_key=key)
-        return pending.values_list("session_id", flat=True).first()
-
-    session_id = await limits.run_counted(client, "stop", session_of_pending)
-    if session_id:
-        await service.stop(session_id, None)
-
-
+# The server card --------------------------------------------------------------------------
 @router.get(
     "/.well-known/mcp/server-card.json",
     **answers({200: McpServerCard}),

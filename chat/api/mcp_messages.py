@@ -36,6 +36,7 @@ META = "io.modelcontextprotocol/"
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 type Params = Mapping[str, Any]
+type Reply = dict[str, Any]
 Id = Annotated[
     StrictInt | Annotated[StrictStr, Field(max_length=256)], BeforeValidator(may_be_stored)
 ]
@@ -164,3 +165,11 @@ def result(version: Version, found: dict[str, Any], ttl_ms: int | None = None) -
     caching = {} if ttl_ms is None else {"ttlMs": ttl_ms, "cacheScope": "public"}
     stamp = {META + "serverInfo": about_server()}
     return found | {"resultType": "complete", "_meta": stamp} | caching
+
+
+def success(message: Message, found: Reply) -> Reply:
+    return {"jsonrpc": "2.0", "id": message.id, "result": found}
+
+
+def failure(error: McpError, sent_id: int | str | None) -> Reply:
+    return {"jsonrpc": "2.0", "id": sent_id, "error": error.body}

@@ -134,10 +134,9 @@ def _content(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}]}
 
 
-def answered(answer: Answer) -> dict[str, Any]:
+def answered(answer: Answer, session_id: str) -> dict[str, Any]:
     """What `ask` gives: the answer with its sources below it."""
-    session = str(answer.session_id)
-    found = {"response": answer.text, "session_id": session, **grounds(answer.evidence)}
+    found = {"response": answer.text, "session_id": session_id, **grounds(answer.evidence)}
     lines = [_source(each) for each in found["sources"]]
     text = "\n".join([answer.text, "", "Sources:", *lines]) if lines else answer.text
     return _content(text) | {"structuredContent": found, "isError": False}

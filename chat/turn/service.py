@@ -37,10 +37,11 @@ FEW_SECTIONS = 3
 _tasks: set[asyncio.Task[None]] = set()
 
 
-async def begin(question: Question, *, streaming: bool) -> Turn:
+async def begin(question: Question, *, streaming: bool, stop_if_cancelled: bool = False) -> Turn:
     """Open a turn; the model is being asked when this returns.
 
-    With `streaming` its deltas can be followed as they come. Raises DatabaseUnavailable,
+    With `streaming` its deltas can be followed as they come. With `stop_if_cancelled` the turn is
+    stopped where this call is cancelled; otherwise it goes on. Raises DatabaseUnavailable,
     RateLimited, BudgetExhausted, AnswerInProgress, IdempotencyKeyReused or NothingToReplace;
     nothing is stored then. A key that was answered before gives that answer, at once.
     """
@@ -49,7 +50,12 @@ async def begin(question: Question, *, streaming: bool) -> Turn:
     task = asyncio.create_task(_run(turn, opened, streaming))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
-    await asyncio.shield(opened)
+    try:
+        await asyncio.shield(opened)
+    except asyncio.CancelledError:
+        if stop_if_cancelled:
+            turn.stop()
+        raise
     return turn
 
 

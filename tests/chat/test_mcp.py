@@ -1,11 +1,19 @@
 """MCP at /mcp, as raw HTTP: tools, resources, versions, cancellation, refusals."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
+import httpx2
 import pytest
+from django.db import connection, transaction
+from django.test import AsyncRequestFactory
 
+from chat.api.mcp import call_mcp
 from chat.models import Message
+from chat.turn import service
+from chat.turn.turn import Question, Turn
 from tests.helpers.marks import mark_of
 from tests.helpers.scripted_model import Reply
 from tests.helpers.waiting import eventually
@@ -81,6 +89,23 @@ def test_ask_is_a_turn_whose_answer_has_numbered_sources(use, model):
     assert Message.objects.through("mcp").filter(session=answer["session_id"]).count() == 2
 
 
+def test_a_session_id_that_is_no_uuid_is_answered_as_it_was_sent(use, model):
+    session = f"session.of:{uuid4().hex}"
+
+    answers = [use("ask", question="First?", session_id=session) for _ in range(2)]
+
+    for answer in answers:
+        assert answer["structuredContent"]["session_id"] == session
+    assert [m["content"] for m in model.prompt[1:3]] == ["First?", "A scripted answer."]
+
+
+def test_a_session_id_that_could_be_guessed_is_refused_with_a_sentence(use):
+    found = use("ask", question="?", session_id="abc")
+
+    assert found["isError"]
+    assert found["content"][0]["text"].startswith("The session id must be a UUID or have 16 to 128")
+
+
 def test_a_stream_reports_progress_and_ends_with_the_result(post, model):
     model.says(Reply(chunks=("One ", "two ", "three."), gap=0.4))
     body, headers = newest(
@@ -140,6 +165,46 @@ def test_closing_the_request_is_a_stop_in_the_stateless_revision_alone(
     reply = eventually(lambda: Message.objects.filter(reply_to__content=text).exclude(
         status="pending").first())  # fmt: skip
     assert reply.status == status
+
+
+@pytest.mark.parametrize("accept", ["application/json", BOTH])
+@pytest.mark.parametrize(("version", "status"), [(NEWEST, "stopped"), ("2025-06-18", "complete")])
+def test_closing_the_request_while_its_turn_is_opened_is_a_stop_too(
+    book_server, model, stored, version, status, accept
+):
+    text = f"Closed early in {version}, {accept}?"
+    body, headers = newest("tools/call", {"name": "ask", "arguments": {"question": text}})
+    headers |= {"MCP-Protocol-Version": version, "Accept": accept}
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE chat_message IN SHARE ROW EXCLUSIVE MODE")
+        with pytest.raises(httpx2.ReadTimeout):
+            book_server.client.post("/mcp", json=body, headers=headers, timeout=0.5)
+
+    reply = eventually(lambda: Message.objects.filter(reply_to__content=text).exclude(
+        status="pending").first())  # fmt: skip
+    assert reply.status == status
+
+
+def test_a_stream_whose_client_is_gone_before_its_first_byte_is_stopped_too(monkeypatch):
+    turn = Turn(Question("?"), uuid4())
+    body, headers = newest("tools/call", {"name": "ask", "arguments": {"question": "?"}})
+    request = AsyncRequestFactory().post(
+        "/mcp", json.dumps(body), content_type="application/json", headers=headers
+    )
+
+    async def begin(question, **options):
+        return turn
+
+    async def leave():
+        response = await call_mcp(request)
+        assert response.streaming
+        del response  # as Django does where sending the headers is cancelled
+        await asyncio.sleep(0)  # for the loop to close its frames
+        return await turn.ask([], streaming=True)
+
+    monkeypatch.setattr(service, "begin", begin)
+    assert asyncio.run(leave()) is None  # stopped, and the model is not asked
 
 
 def test_the_books_pages_are_resources(post):
