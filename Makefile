@@ -96,7 +96,7 @@ lint: .venv/.installed $(NODE_MODULES) ## Check style, types, import arrows, mig
 	@grep -q "$$(grep -o '^uv==[0-9.]*' requirements/development.txt) " Dockerfile || \
 	    { echo "Dockerfile: requirements/development.txt pins another uv"; exit 1; }
 
-clients: .venv/.installed $(NODE_MODULES) ## Real clients of other people's: the AI SDK, OpenAI's, llm, MCP's, deep-chat in Chromium
+clients: .venv/.installed $(NODE_MODULES) ## Real clients of other people's: the AI SDK, OpenAI's, llm, MCP's, deep-chat and useChat in Chromium
 	$(BIN)/python -m venv .venv/clients
 	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/clients/bin/python requirements/clients.txt
 	$(BIN)/python -m pytest --timeout 1800 -m "doors or not doors" tests/clients/test_doors.py tests/clients/test_mcp_clients.py tests/chat/test_ai_sdk.py tests/chat/test_openai.py $(ARGS)

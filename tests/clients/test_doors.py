@@ -6,6 +6,7 @@ The AI SDK and OpenAI's clients are in tests/chat: they are quick enough for `ma
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -16,6 +17,7 @@ from tests.helpers.marks import mark_of
 from tests.helpers.reader import Book, expected
 from tests.helpers.scripted_model import Reply, refusal
 from tests.helpers.server import running_server
+from tests.helpers.waiting import eventually
 
 pytestmark = pytest.mark.doors
 
@@ -31,6 +33,11 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Book
   directConnection='{"openAI": {"key": "none", "completions": {}}}'
   connect='CONNECT' errorMessages='{"displayServiceErrorMessages": true}'></deep-chat></body></html>
 """
+USE_CHAT = Path(__file__).with_name("use_chat.jsx")
+ESBUILD = CHECKOUT / "node_modules" / ".bin" / "esbuild"
+USE_CHAT_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Book</title>
+<link rel="icon" href="data:,"></head><body data-api="API"><div id="chat"></div>
+<script type="module" src="use_chat.js"></script></body></html>"""
 
 
 @pytest.fixture(scope="module")
@@ -185,4 +192,128 @@ def test_deep_chat_shows_the_sentence_of_an_error(deep_chat, model, troubles):
     expect(page.locator(".deep-chat-error-message, .error-message-text")).to_contain_text(
         UNAVAILABLE
     )
+    expected(troubles, "502", UNAVAILABLE)
+
+
+# useChat ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def bundle(site):
+    """The page's script, as a book's own build would make it."""
+    if not ESBUILD.exists():
+        pytest.skip("esbuild is missing: npm ci")
+    target = ("--bundle", "--format=esm", "--jsx=automatic", "--target=es2022", "--log-level=error")
+    production = """--define:process.env.NODE_ENV="production\""""
+    command = [ESBUILD, USE_CHAT, *target, production, f"--outfile={site.folder / 'use_chat.js'}"]
+    subprocess.run(command, check=True, timeout=120)
+
+
+@pytest.fixture
+def use_chat(bundle, book_server, site, visit, model, troubles):
+    """Opens a page with useChat on it."""
+    (site.folder / "use_chat.html").write_text(
+        USE_CHAT_PAGE.replace("API", f"{book_server.base_url}/chat")
+    )
+    page = visit()
+    page.goto(f"{site.url}/use_chat.html")
+    expect(page.get_by_label("Question")).to_be_visible()
+    expected(troubles, "404")  # of a conversation that has not begun, and so has no history
+    return page
+
+
+def put(page, question):
+    page.get_by_label("Question").fill(question)
+    page.keyboard.press("Enter")
+
+
+def shown(page):
+    return page.locator("article.assistant")
+
+
+def expect_ready(page):
+    expect(page.locator("output")).to_have_text("ready")
+
+
+def stored(page, book_server):
+    session = page.evaluate("localStorage.chat")
+    return book_server.client.get(f"/chat/{session}").json()["messages"]
+
+
+def test_useChat_shows_an_answer_with_its_sources_and_asks_on(use_chat, model):  # noqa: N802
+    model.decides(citing)
+    put(use_chat, "How must a node be named?")
+
+    expect(shown(use_chat).locator("p")).to_have_text(
+        "Each node has a name that is unique in the graph [1]."
+    )
+    source = shown(use_chat).get_by_role("link")
+    expect(source).to_have_text("[1] Nodes")
+    assert source.get_attribute("href").startswith("https://book.example/docs/")
+    expect_ready(use_chat)
+
+    put(use_chat, "And a topic?")
+
+    expect(shown(use_chat)).to_have_count(2)
+    expect_ready(use_chat)
+    assert [m["role"] for m in model.prompt] == ["system", "user", "assistant", "user"]
+    assert model.prompt[1]["content"] == "How must a node be named?"
+
+
+def test_useChat_regenerates_an_answer_in_its_place(use_chat, book_server, model):  # noqa: N802
+    model.says("One.", "Another.")
+    put(use_chat, "First?")
+    expect(shown(use_chat)).to_have_text("One.")
+    expect_ready(use_chat)
+
+    use_chat.get_by_role("button", name="Another answer").click()
+
+    expect(shown(use_chat)).to_have_text("Another.")
+    expect(shown(use_chat)).to_have_count(1)
+    expect_ready(use_chat)
+    assert [m["replaced"] for m in stored(use_chat, book_server)] == [True] * 2 + [False] * 2
+
+
+@pytest.mark.parametrize(("button", "status"), [("Stop", "stopped"), ("Stop reading", "complete")])
+def test_useChat_keeps_what_a_stopped_answer_has(  # noqa: N802
+    use_chat, book_server, model, troubles, button, status
+):
+    model.says(Reply("One two three.", hold_after=2))
+    put(use_chat, "Stop?")
+    expect(shown(use_chat)).to_have_text("One two ")
+
+    use_chat.get_by_role("button", name=button, exact=True).click()
+
+    expect_ready(use_chat)
+    expect(shown(use_chat)).to_have_text("One two ")
+    model.release()
+    eventually(lambda: stored(use_chat, book_server)[1]["status"] == status)
+    text = {"stopped": "One two ", "complete": "One two three."}[status]
+    assert stored(use_chat, book_server)[1]["content"] == text
+    if status == "complete":
+        expected(troubles, "ERR_ABORTED")  # its own stop closes the request
+
+
+def test_useChat_resumes_an_answer_after_a_reload(use_chat, model, troubles):  # noqa: N802
+    model.says("An answer.", Reply("One two three.", hold_after=2))
+    put(use_chat, "First?")
+    expect_ready(use_chat)
+    put(use_chat, "Second?")
+    expect(shown(use_chat).nth(1)).to_have_text("One two ")
+
+    use_chat.reload()
+    expected(troubles, "ERR_ABORTED")  # and a reload, too
+
+    expect(shown(use_chat).first).to_have_text("An answer.")
+    expect(shown(use_chat).nth(1)).to_have_text("One two ")
+    model.release()
+    expect(shown(use_chat).nth(1)).to_have_text("One two three.")
+    expect(shown(use_chat)).to_have_count(2)
+    expect_ready(use_chat)
+
+
+def test_useChat_shows_the_sentence_of_an_error(use_chat, model, troubles):  # noqa: N802
+    model.says(*[refusal(500)] * 20)
+
+    put(use_chat, "Well?")
+
+    expect(use_chat.get_by_role("alert")).to_have_text(UNAVAILABLE)
     expected(troubles, "502", UNAVAILABLE)
