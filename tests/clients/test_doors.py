@@ -56,8 +56,14 @@ def book_server(environment, published, site, tmp_path_factory):
         yield running
 
 
+# Between words. deep-chat reports a stream that comes in one piece as one without events, since it
+# closes before it has looked at them.
+GAP = 0.02
+
+
 def citing(body):
-    return Reply(f"Each node has a name that is unique in the graph [{mark_of(body, 'Names')}].")
+    text = f"Each node has a name that is unique in the graph [{mark_of(body, 'Names')}]."
+    return Reply(text, gap=GAP)
 
 
 # llm ----------------------------------------------------------------------------------------
@@ -154,6 +160,7 @@ def test_deep_chat_shows_an_answer_and_its_sources_as_links(deep_chat, model, st
 
 
 def test_deep_chat_continues_a_conversation_and_asks_about_a_passage(deep_chat, model):
+    model.decides(lambda _body: Reply(gap=GAP))
     session = {"user": "session_of_deep_chat_1"}
     page = deep_chat(stream=True, additionalBodyProps=session)
     say(page, "First?")
