@@ -172,16 +172,6 @@ def test_every_event_of_a_stream_is_described(client, model, schema_of, reply, k
         schema_of("StreamEvent").validate(event)
 
 
-def test_each_example_of_a_message_to_mcp_is_answered_as_described(book_server, model, operations):
-    described = operations["post", "/mcp"]
-    (media_type,) = described["requestBody"]["content"].values()
-    for name, example in media_type["examples"].items():
-        Draft202012Validator(media_type["schema"]).validate(example["value"])
-        answer = book_server.client.post("/mcp", json=example["value"]).json()
-        assert "error" not in answer, (name, answer)
-        assert not answer["result"].get("isError"), (name, answer)
-
-
 def test_answers_are_as_described(client, model, ask, schema_of):
     answer = ask().json()
     path = f"/chat/{answer['session_id']}"

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from django.db import connection, transaction
 from django.test import AsyncRequestFactory
+from jsonschema import Draft202012Validator
 
 from chat.api.mcp import call_mcp
 from chat.models import Message
@@ -317,3 +318,13 @@ def test_the_server_card_names_the_endpoint(book_server):
     card = book_server.client.get("/.well-known/mcp/server-card.json").json()
 
     assert card["remotes"][0]["url"] == f"{book_server.base_url}/mcp"
+
+
+def test_each_example_in_the_openapi_document_is_answered(post, book_server):
+    document = book_server.client.get("/openapi.json").json()
+    described = document["paths"]["/mcp"]["post"]["requestBody"]["content"]["application/json"]
+
+    for name, example in described["examples"].items():
+        Draft202012Validator(described["schema"]).validate(example["value"])
+        answer = post(example["value"]).json()
+        assert not answer["result"].get("isError"), name
