@@ -1,4 +1,4 @@
-"""Where code blocks begin and end in Markdown that arrives line by line, as CommonMark has it."""
+"""Where code and tables begin and end in Markdown that arrives line by line, as GFM has it."""
 
 import re
 from enum import Enum, auto
@@ -8,14 +8,21 @@ QUOTE = 0  # a container; any other one is a list item, as the width of what sta
 
 MARKER = re.compile(r"([-*+]|(\d{1,9})[.)])(?=[ \t\n]|\Z)")
 FENCE = re.compile(r"(`{3,})[^`\n]*(?=\n|\Z)|(~{3,})[^\n]*")
-NEW_BLOCK = re.compile(r"#{1,6}(?=[ \t\n]|\Z)|\|")
+HEADING = re.compile(r"#{1,6}(?=[ \t\n]|\Z)")
 # Under a heading, or between paragraphs.
 RULE = re.compile(r"(?:(?:-[ \t]*)+|=+[ \t]*|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})(?=\n|\Z)")
+THEMATIC_BREAK = re.compile(r"(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})(?=\n|\Z)")
+# The row under the header of a table, which makes it one; a lone dash would begin a list.
+DELIMITER_ROW = re.compile(
+    r"(?!-[ \t])(?=[^\n]{2})\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*(?=\n|\Z)"
+)
+CELL_EDGE = re.compile(r"(?<!\\)\|")
 # The beginning of a line that does not yet show what the line is.
 UNDECIDED = re.compile(
     r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t>]+)*"
     r"(?:\+|(?:[-*_=][ \t]*)+|\d{1,9}[.)]?|`{1,2}|`{3,}[^`\n]*|~{1,2}|~{3,}[^\n]*|#{1,6})?"
 )
+LIKE_A_DELIMITER_ROW = re.compile(r"[ \t>]*[|:-][|: \t-]*")
 MOST_UNDECIDED = 300
 
 
@@ -48,15 +55,39 @@ class Blocks:
         self._containers: list[int] = []
         self._fence = ""
         self._in_paragraph = False
+        self._may_be_header = False  # the last line, of a table
+        self._in_table = False
 
-    def read(self, line: str) -> Line:
-        """A line, of which at least so much is known that `UNDECIDED` does not match."""
+    def read(self, line: str, before: str = "") -> Line:
+        """A line, of which at least so much is known that `UNDECIDED` does not match.
+
+        `before` is the text of the line before it, which is the header of a table if this line is
+        the delimiter row for as many columns.
+        """
         at, matched = self._continued(line)
+        if self.is_table(before, line):
+            self._in_paragraph, self._in_table = False, True
+            return Line(Kind.TEXT, _indentation(line, at)[0], is_new=True, ending=Ending.LINE)
         if self._fence and matched == len(self._containers):
             return self._in_fence(line, at)
         self._fence = ""
         opened_at, containers = self._opened(line, at, self._containers[:matched])
         return self._leaf(line, opened_at, containers, has_opened=opened_at != at)
+
+    @property
+    def may_begin_table(self) -> bool:
+        """Whether the last line may be the header of one."""
+        return self._in_paragraph and self._may_be_header
+
+    def is_table(self, header: str, line: str) -> bool:
+        """Whether the last line, of which `header` is the text, and this one begin a table."""
+        if "|" not in header or not self.may_begin_table:
+            return False
+        at, matched = self._continued(line)
+        text, indent = _indentation(line, at)
+        row = DELIMITER_ROW.match(line, text)
+        is_its_own = matched == len(self._containers) and indent < 4
+        return bool(is_its_own and row and _columns(header) == _dashes(row[0]))
 
     def end_paragraph(self) -> None:
         """The last line proved to be no part of one."""
@@ -112,6 +143,9 @@ class Blocks:
         text, indent = _indentation(line, at)
         fence = FENCE.match(line, text) if indent < 4 else None
         goes_on = self._in_paragraph and not has_opened
+        is_lazy = len(containers) < len(self._containers)
+        in_table = self._in_table and not (has_opened or is_lazy)
+        self._in_table = False
         if _is_blank(line, text):
             self._containers, self._in_paragraph = containers, False
             return Line(Kind.BLANK, text, is_new=True)
@@ -122,14 +156,26 @@ class Blocks:
         if indent > 3 and not goes_on:
             self._containers, self._in_paragraph = containers, False
             return Line(Kind.CODE, at, is_new=True)
-        is_alone = bool(NEW_BLOCK.match(line, text))
-        is_new = is_alone or not goes_on
+        is_heading = bool(HEADING.match(line, text))
+        is_new = is_heading or not goes_on
         if is_new:
             self._containers = containers
-        ends = RULE.match(line, text) or (is_alone and line[text] == "#")
-        self._in_paragraph = not ends
+        self._in_table = in_table and not is_heading and not THEMATIC_BREAK.match(line, text)
+        self._in_paragraph = not (self._in_table or is_heading or RULE.match(line, text))
+        self._may_be_header = indent < 4 and (is_new or not is_lazy)
+        if is_heading or self._in_table:
+            return Line(Kind.TEXT, text, is_new, Ending.LINE)
         ending = Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
-        return Line(Kind.TEXT, text, is_new, Ending.LINE if is_alone else ending)
+        return Line(Kind.TEXT, text, is_new, ending)
+
+
+def _columns(header: str) -> int:
+    cells = CELL_EDGE.split(header.strip())
+    return len(cells) - (cells[0] == "") - (len(cells) > 1 and cells[-1] == "")
+
+
+def _dashes(delimiter_row: str) -> int:
+    return len(re.findall("-+", delimiter_row))
 
 
 def _column(line: str, at: int) -> int:

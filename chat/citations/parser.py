@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from chat.citations import blocks, marks
-from chat.citations.blocks import Blocks, Kind
+from chat.citations.blocks import Blocks, Ending, Kind
 from chat.citations.links import AllowedLinks, trimmed
 from chat.citations.marks import MARK
 from chat.citations.patterns import (
@@ -25,8 +25,11 @@ from chat.citations.patterns import (
     CONTEXT,
     DEEPEST,
     DESTINATION,
+    ENDS,
     INLINE_TAGS,
     LIKE_A_BLOCK,
+    LINE,
+    LINE_LIKE_DELIMITER_ROW,
     LONGEST_TEXT,
     LONGEST_TITLE,
     LOOK_AHEAD,
@@ -37,9 +40,11 @@ from chat.citations.patterns import (
     NO_FENCE,
     NO_QUOTE,
     NO_SPACE,
+    OF_DELIMITER_ROW,
     PARENTHESES,
     PARTIAL_MARKS_AS_CODE,
     PARTIAL_PARENTHESES,
+    ROW,
     SPECIAL,
     TAG,
     TAIL,
@@ -73,10 +78,14 @@ class Parser(Stream):
         self._numbers: dict[str, int] = {}
         self._out = Writer()
         self._blocks = Blocks()
+        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
         self._step: Callable[[], None] = self._line
         self._span = ""  # the backticks of the inline code we are in
         self._span_closes = False  # whether that is certain
         self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
+        self._span_begins = 0
+        self._line_begins = 0  # in what was written, as the former
+        self._is_crossed = False  # inline code that began before this line ends in it
         self._math = ""
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
@@ -114,27 +123,89 @@ class Parser(Stream):
 
     # Lines ----------------------------------------------------------------------------------
     def _line(self) -> None:
-        limit = self._at + blocks.MOST_UNDECIDED
-        newline = self._buffer.find("\n", self._at, limit)
-        known = self._buffer[self._at : newline + 1 if newline >= 0 else limit]
-        is_open = newline < 0 and len(known) < blocks.MOST_UNDECIDED and not self._is_final
-        if is_open and blocks.UNDECIDED.fullmatch(known):
+        header = self._header()
+        most = LOOK_AHEAD if header else blocks.MOST_UNDECIDED
+        newline = self._buffer.find("\n", self._at, self._at + most)
+        known = self._buffer[self._at : newline + 1 if newline >= 0 else self._at + most]
+        is_open = newline < 0 and len(known) < most and not self._is_final
+        if is_open and (
+            blocks.UNDECIDED.fullmatch(known)
+            or (header and blocks.LIKE_A_DELIMITER_ROW.fullmatch(known))
+        ):
             raise NeedMore
-        line = self._blocks.read(known)
+        next_line = self._end_of_row() if self._is_in_doubt else -1
+        is_broken = self._is_crossed and self._blocks.is_table(header, known)
+        line = self._blocks.read(known, "" if is_broken else header)
+        is_new = line.is_new or self._begins_table(next_line)
         self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
-        if line.is_new:
+        if is_new:
             self._strays |= {len(self._span)}
             self._span, self._math = "", ""
-        self._is_bare, self._has_only_numbers = True, True
+        self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
         self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._step = self._code_line
             return
         self._out.text(known[: line.prefix])
         self._at += line.prefix
+        self._line_begins = self._out.position
         self._step = self._code_span if self._span else self._prose
+        if is_broken:
+            self._write("\\", self._at)
+
+    def _header(self) -> str:
+        """The line before this one, where this may be the delimiter row of a table under it."""
+        if not self._blocks.may_begin_table:
+            return ""
+        if not blocks.LIKE_A_DELIMITER_ROW.match(self._buffer, self._at):
+            return ""
+        line = self._out.since(self._line_begins)
+        return line if "|" in line else ""
+
+    @property
+    def _is_in_doubt(self) -> bool:
+        return bool(self._span) and not self._span_closes
+
+    def _end_of_row(self) -> int:
+        """Where a line ends that begins like a table's header, once the line after it shows; or -1."""
+        if not ROW.match(self._buffer, self._at):
+            return -1
+        end = self._taken(LINE, self._at)
+        self._taken(OF_DELIMITER_ROW, end + 1)
+        return end
+
+    def _begins_table(self, end: int) -> bool:
+        following = LINE_LIKE_DELIMITER_ROW.match(self._buffer, end) if end >= 0 else None
+        return bool(following and self._blocks.is_table(self._buffer[self._at : end], following[1]))
+
+    def _closes(self, run: re.Pattern[str]) -> bool:
+        """Whether, in this paragraph, something comes that closes what is open."""
+        limit = self._at + LOOK_AHEAD
+        closing = run.search(self._buffer, self._at, limit)
+        end = ENDS[self._ending].search(self._buffer, self._at, limit)
+        until = closing.start() if closing else limit
+        if (end and end.start() < until) or self._has_table(until):
+            return False
+        if closing:
+            if closing.end() < limit:
+                self._peek(closing.end())
+            return True
+        if len(self._buffer) < limit and not self._is_final:
+            raise NeedMore
+        return False
+
+    def _has_table(self, until: int) -> bool:
+        """Whether one begins with this line, or with one that comes before `until`."""
+        for row in LINE_LIKE_DELIMITER_ROW.finditer(self._buffer, self._at, until):
+            begin = self._buffer.rfind("\n", self._at, row.start()) + 1
+            header = self._buffer[begin or self._at : row.start()]
+            if not begin:
+                header = self._out.since(self._line_begins) + header
+            if self._blocks.is_table(header, row[1]):
+                return True
+        return False
 
     def _newline(self, _: re.Match[str]) -> None:
         self._write("\n", self._at + 1)
@@ -167,6 +238,7 @@ class Parser(Stream):
         if stop[0] == self._span:
             self._out.code(stop[0])
             self._at = stop.end()
+            self._is_crossed |= self._span_begins < self._line_begins
             self._span, self._step = "", self._prose
         elif self._span_closes:
             self._out.code(stop[0])
@@ -207,6 +279,7 @@ class Parser(Stream):
             return
         end = self._taken(CODE_STOP, self._at)
         self._span, self._span_closes = self._buffer[self._at : end], False
+        self._span_begins = self._out.position
         # What follows on the line, and must stay, tells it from a fence.
         self._is_like_fence |= self._is_bare and len(self._span) > 2
         if self._begins_anew and len(self._span) > 2:

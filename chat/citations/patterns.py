@@ -49,7 +49,11 @@ CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text.
 CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
 
-PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\||(?:[-*_=][ \t]*)+\n"
+PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
+ROW = re.compile(r"[ \t>]*\|")
+LINE = re.compile(r"[^\n]*")
+OF_DELIMITER_ROW = re.compile(r"[|: \t>-]*")
+LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]*-[|: \t>-]*)\n)")
 BRACKET = re.compile(r"\\.|[\[\]\n]")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")

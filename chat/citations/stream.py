@@ -7,8 +7,7 @@ depend on how the text was cut.
 import re
 
 from chat.citations import marks
-from chat.citations.blocks import Ending
-from chat.citations.patterns import ENDS, LOOK_AHEAD
+from chat.citations.patterns import LOOK_AHEAD
 
 
 class NeedMore(Exception):
@@ -20,7 +19,6 @@ class Stream:
 
     def __init__(self) -> None:
         self._buffer, self._at, self._is_final = "", 0, False
-        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
 
     def _peek(self, at: int) -> str:
         """The character there; empty at the end of the text."""
@@ -44,17 +42,3 @@ class Stream:
         if undecided and len(self._buffer) - at < marks.LONGEST:
             raise NeedMore
         return whole.match(self._buffer, at, at + marks.LONGEST)
-
-    def _closes(self, run: re.Pattern[str]) -> bool:
-        """Whether, in this paragraph, something comes that closes what is open."""
-        limit = self._at + LOOK_AHEAD
-        paragraph_end = ENDS[self._ending]
-        closing = run.search(self._buffer, self._at, limit)
-        end = paragraph_end.search(self._buffer, self._at, limit)
-        if closing and not (end and end.start() < closing.start()):
-            if closing.end() < limit:
-                self._peek(closing.end())
-            return True
-        if not end and len(self._buffer) < limit and not self._is_final:
-            raise NeedMore
-        return False

@@ -20,6 +20,14 @@ class Writer:
         return "".join(self._parts)
 
     @property
+    def position(self) -> int:
+        """Of what comes next, for `since`."""
+        return len(self._parts)
+
+    def since(self, position: int) -> str:
+        return "".join(self._parts[position:])
+
+    @property
     def last(self) -> str:
         """The last character; empty where something was removed after space, or at the start."""
         if self._space or self._before:
