@@ -36,7 +36,8 @@ class Kind(Enum):
 class Ending(Enum):
     """What ends the inline code and the formulas that begin on a line."""
 
-    LINE = auto()  # of headings and rows of tables
+    LINE = auto()  # of headings
+    CELL = auto()  # of the rows of tables
     QUOTE = auto()
     PARAGRAPH = auto()
 
@@ -67,7 +68,7 @@ class Blocks:
         at, matched = self._continued(line)
         if self.is_table(before, line):
             self._in_paragraph, self._in_table = False, True
-            return Line(Kind.TEXT, _indentation(line, at)[0], is_new=True, ending=Ending.LINE)
+            return Line(Kind.TEXT, _indentation(line, at)[0], is_new=True, ending=Ending.CELL)
         if self._fence and matched == len(self._containers):
             return self._in_fence(line, at)
         self._fence = ""
@@ -163,10 +164,14 @@ class Blocks:
         self._in_table = in_table and not is_heading and not THEMATIC_BREAK.match(line, text)
         self._in_paragraph = not (self._in_table or is_heading or RULE.match(line, text))
         self._may_be_header = indent < 4 and (is_new or not is_lazy)
-        if is_heading or self._in_table:
-            return Line(Kind.TEXT, text, is_new, Ending.LINE)
-        ending = Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
-        return Line(Kind.TEXT, text, is_new, ending)
+        return Line(Kind.TEXT, text, is_new, self._ending(is_heading=is_heading))
+
+    def _ending(self, *, is_heading: bool) -> Ending:
+        if self._in_table:
+            return Ending.CELL
+        if is_heading:
+            return Ending.LINE
+        return Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
 
 
 def _columns(header: str) -> int:

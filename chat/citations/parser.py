@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from chat.citations import blocks, marks
-from chat.citations.blocks import Blocks, Ending, Kind
+from chat.citations.blocks import CELL_EDGE, Blocks, Ending, Kind
 from chat.citations.links import AllowedLinks, trimmed
 from chat.citations.marks import MARK
 from chat.citations.patterns import (
@@ -22,6 +22,7 @@ from chat.citations.patterns import (
     BRACKET,
     CODE_STOP,
     CODE_STOP_IN_DOUBT,
+    CODE_STOP_IN_ROW,
     CONTEXT,
     DEEPEST,
     DESTINATION,
@@ -44,7 +45,6 @@ from chat.citations.patterns import (
     PARENTHESES,
     PARTIAL_MARKS_AS_CODE,
     PARTIAL_PARENTHESES,
-    ROW,
     SPECIAL,
     TAG,
     TAIL,
@@ -85,7 +85,8 @@ class Parser(Stream):
         self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
         self._span_begins = 0
         self._line_begins = 0  # in what was written, as the former
-        self._is_crossed = False  # inline code that began before this line ends in it
+        self._may_be_header = False  # of a table: this line begins as one does
+        self._is_crossed = False  # its beginning, or a bar in it, by inline code that ends in it
         self._math = ""
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
@@ -133,16 +134,13 @@ class Parser(Stream):
             or (header and blocks.LIKE_A_DELIMITER_ROW.fullmatch(known))
         ):
             raise NeedMore
-        next_line = self._end_of_row() if self._is_in_doubt else -1
         is_broken = self._is_crossed and self._blocks.is_table(header, known)
         line = self._blocks.read(known, "" if is_broken else header)
-        is_new = line.is_new or self._begins_table(next_line)
         self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
-        if is_new:
-            self._strays |= {len(self._span)}
-            self._span, self._math = "", ""
+        if line.is_new:
+            self._end_spans()
         self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
         self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
         if line.kind in {Kind.CODE, Kind.FENCE}:
@@ -151,9 +149,24 @@ class Parser(Stream):
         self._out.text(known[: line.prefix])
         self._at += line.prefix
         self._line_begins = self._out.position
-        self._step = self._code_span if self._span else self._prose
+        self._may_be_header = self._blocks.may_begin_table and known[line.prefix :][:1] == "|"
+        self._step = self._row if self._may_be_header and self._span else self._text
         if is_broken:
             self._write("\\", self._at)
+
+    def _row(self) -> None:
+        """Inline code that is open ends before a table."""
+        if not self._span_closes and self._is_row():
+            self._end_spans()
+        self._step = self._text
+
+    def _text(self) -> None:
+        self._step = self._code_span if self._span else self._prose
+        self._step()
+
+    def _end_spans(self) -> None:
+        self._strays |= {len(self._span)}
+        self._span, self._math = "", ""
 
     def _header(self) -> str:
         """The line before this one, where this may be the delimiter row of a table under it."""
@@ -164,26 +177,24 @@ class Parser(Stream):
         line = self._out.since(self._line_begins)
         return line if "|" in line else ""
 
-    @property
-    def _is_in_doubt(self) -> bool:
-        return bool(self._span) and not self._span_closes
-
-    def _end_of_row(self) -> int:
-        """Where a line ends that begins like a table's header, once the line after it shows; or -1."""
-        if not ROW.match(self._buffer, self._at):
-            return -1
-        end = self._taken(LINE, self._at)
-        self._taken(OF_DELIMITER_ROW, end + 1)
-        return end
-
-    def _begins_table(self, end: int) -> bool:
-        following = LINE_LIKE_DELIMITER_ROW.match(self._buffer, end) if end >= 0 else None
-        return bool(following and self._blocks.is_table(self._buffer[self._at : end], following[1]))
+    def _is_row(self) -> bool:
+        """Whether this line is the row of a table; one that begins as its header waits for the next."""
+        if self._may_be_header:
+            end = self._taken(LINE, self._at)
+            self._taken(OF_DELIMITER_ROW, end + 1)
+            following = LINE_LIKE_DELIMITER_ROW.match(self._buffer, end)
+            header = self._out.since(self._line_begins) + self._buffer[self._at : end]
+            if following and self._blocks.is_table(header, following[1]):
+                self._ending = Ending.CELL
+            self._may_be_header = False
+        return self._ending is Ending.CELL
 
     def _closes(self, run: re.Pattern[str]) -> bool:
         """Whether, in this paragraph, something comes that closes what is open."""
         limit = self._at + LOOK_AHEAD
         closing = run.search(self._buffer, self._at, limit)
+        if closing and CELL_EDGE.search(self._buffer, self._at, closing.start()):
+            self._is_row()
         end = ENDS[self._ending].search(self._buffer, self._at, limit)
         until = closing.start() if closing else limit
         if (end and end.start() < until) or self._has_table(until):
@@ -199,6 +210,8 @@ class Parser(Stream):
     def _has_table(self, until: int) -> bool:
         """Whether one begins with this line, or with one that comes before `until`."""
         for row in LINE_LIKE_DELIMITER_ROW.finditer(self._buffer, self._at, until):
+            if row.end(1) == until:
+                break
             begin = self._buffer.rfind("\n", self._at, row.start()) + 1
             header = self._buffer[begin or self._at : row.start()]
             if not begin:
@@ -221,7 +234,7 @@ class Parser(Stream):
             self._step = self._line
 
     def _code_span(self) -> None:
-        stops = CODE_STOP if self._span_closes else CODE_STOP_IN_DOUBT
+        stops = CODE_STOP if self._span_closes else self._stops_in_doubt
         stop = stops.search(self._buffer, self._at)
         newline = self._buffer.find("\n", self._at, stop.start() if stop else len(self._buffer))
         if newline >= 0:
@@ -233,14 +246,21 @@ class Parser(Stream):
             self._code_until(stop.start())
             self._code_stop(stop)
 
+    @property
+    def _stops_in_doubt(self) -> re.Pattern[str]:
+        is_row = self._may_be_header or self._ending is Ending.CELL
+        return CODE_STOP_IN_ROW if is_row else CODE_STOP_IN_DOUBT
+
     def _code_stop(self, stop: re.Match[str]) -> None:
         self._peek(stop.end())
         if stop[0] == self._span:
             self._out.code(stop[0])
             self._at = stop.end()
-            self._is_crossed |= self._span_begins < self._line_begins
+            self._is_crossed |= self._span_begins < self._line_begins or bool(
+                CELL_EDGE.search(self._out.since(self._span_begins))
+            )
             self._span, self._step = "", self._prose
-        elif self._span_closes:
+        elif self._span_closes or (stop[0] == "|" and not self._is_row()):
             self._out.code(stop[0])
             self._at = stop.end()
         elif self._closes(_run(self._span)):
@@ -308,7 +328,7 @@ class Parser(Stream):
 
     def _write(self, text: str, end: int) -> None:
         if text[:1] == ":" and self._is_after_label():
-            text = text[1:]
+            text = text.lstrip(":")
         if text:
             self._out.text(text)
             self._has_only_numbers = self._has_only_numbers and text.isspace()
@@ -318,8 +338,8 @@ class Parser(Stream):
 
     def _is_after_label(self) -> bool:
         """Whether a colon would make a definition of a number, or follows on one removed."""
-        if self._begins_anew:
-            return self._out.ends_in_gap
+        if self._out.ends_in_gap:
+            return self._begins_anew or self._has_only_numbers
         return self._has_only_numbers and self._out.last == "]"
 
     def _put_back(self, text: str, end: int) -> None:

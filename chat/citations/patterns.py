@@ -2,7 +2,7 @@
 
 import re
 
-from chat.citations.blocks import Ending
+from chat.citations.blocks import CELL_EDGE, Ending
 from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
 
 # Where a line begins with a fence only because something was removed before it: of no width.
@@ -47,13 +47,15 @@ TAIL_OF_CODE = re.compile(
 )
 CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text.
-CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
+CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[\]【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
+CODE_STOP_IN_ROW = re.compile(
+    rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE
+)
 
 PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
-ROW = re.compile(r"[ \t>]*\|")
 LINE = re.compile(r"[^\n]*")
 OF_DELIMITER_ROW = re.compile(r"[|: \t>-]*")
-LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]*-[|: \t>-]*)\n)")
+LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]*-[|: \t>-]*)(?:\n|\Z))")
 BRACKET = re.compile(r"\\.|[\[\]\n]")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
@@ -126,6 +128,7 @@ BLOCK_TAGS = frozenset(
 # Where a paragraph ends, by what it stands in.
 ENDS = {
     Ending.LINE: re.compile(r"\n"),
+    Ending.CELL: re.compile(rf"\n|{CELL_EDGE.pattern}"),
     Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{PARAGRAPH_ENDS}))"),
     Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{PARAGRAPH_ENDS}|>))"),
 }
