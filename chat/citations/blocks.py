@@ -58,6 +58,7 @@ class Blocks:
         self._in_paragraph = False
         self._may_be_header = False  # the last line, of a table
         self._in_table = False
+        self.columns = 0  # of the table that is open
 
     def read(self, line: str, before: str = "") -> Line:
         """A line, of which at least so much is known that `UNDECIDED` does not match.
@@ -68,6 +69,7 @@ class Blocks:
         at, matched = self._continued(line)
         if self.is_table(before, line):
             self._in_paragraph, self._in_table = False, True
+            self.columns = _columns(before)
             return Line(Kind.TEXT, _indentation(line, at)[0], is_new=True, ending=Ending.CELL)
         if self._fence and matched == len(self._containers):
             return self._in_fence(line, at)

@@ -20,6 +20,7 @@ from chat.citations.patterns import (
     BLANKS,
     BLOCK_TAGS,
     BRACKET,
+    BRACKET_IN_ROW,
     CODE_STOP,
     CODE_STOP_IN_DOUBT,
     CODE_STOP_IN_ROW,
@@ -38,13 +39,14 @@ from chat.citations.patterns import (
     MARKS_IN_CODE,
     MATH_END,
     NO_ANGLE,
-    NO_FENCE,
+    NO_BLOCK,
     NO_QUOTE,
     NO_SPACE,
     OF_DELIMITER_ROW,
     PARENTHESES,
     PARTIAL_MARKS_AS_CODE,
     PARTIAL_PARENTHESES,
+    ROW,
     SPECIAL,
     TAG,
     TAIL,
@@ -86,6 +88,7 @@ class Parser(Stream):
         self._span_begins = 0
         self._line_begins = 0  # in what was written, as the former
         self._may_be_header = False  # of a table: this line begins as one does
+        self._bars_left = 0  # between cells, in this row
         self._is_crossed = False  # its beginning, or a bar in it, by inline code that ends in it
         self._math = ""
         self._is_bare = True  # nothing but containers on this line so far
@@ -100,7 +103,7 @@ class Parser(Stream):
             "[": self._bracket, "]": self._closing_bracket, "!": self._image,
             "【": self._wide, "［": self._wide, "(": self._parenthesis, "（": self._parenthesis,
             "<": self._tag, "*": self._emphasis, "~": self._tildes, "/": self._broken_address,
-            ".": self._broken_address,
+            ".": self._broken_address, "|": self._bar,
         }  # fmt: skip
 
     def feed(self, delta: str) -> str:
@@ -149,6 +152,7 @@ class Parser(Stream):
         self._out.text(known[: line.prefix])
         self._at += line.prefix
         self._line_begins = self._out.position
+        self._bars_left = self._blocks.columns - 1
         self._may_be_header = self._blocks.may_begin_table and known[line.prefix :][:1] == "|"
         self._step = self._row if self._may_be_header and self._span else self._text
         if is_broken:
@@ -185,7 +189,7 @@ class Parser(Stream):
             following = LINE_LIKE_DELIMITER_ROW.match(self._buffer, end)
             header = self._out.since(self._line_begins) + self._buffer[self._at : end]
             if following and self._blocks.is_table(header, following[1]):
-                self._ending = Ending.CELL
+                self._ending, self._bars_left = Ending.CELL, len(header)
             self._may_be_header = False
         return self._ending is Ending.CELL
 
@@ -196,21 +200,28 @@ class Parser(Stream):
         if closing and CELL_EDGE.search(self._buffer, self._at, closing.start()):
             self._is_row()
         end = ENDS[self._ending].search(self._buffer, self._at, limit)
-        until = closing.start() if closing else limit
-        if (end and end.start() < until) or self._has_table(until):
+        until = self._end_of_known(closing.start()) if closing else limit
+        if (closing and end and end.start() < closing.start()) or self._has_table(until):
             return False
         if closing:
             if closing.end() < limit:
                 self._peek(closing.end())
             return True
-        if len(self._buffer) < limit and not self._is_final:
+        if not end and len(self._buffer) < limit and not self._is_final:
             raise NeedMore
         return False
+
+    def _end_of_known(self, at: int) -> int:
+        """Up to where the text decides about tables before `at`."""
+        begin = self._buffer.rfind("\n", self._at, at) + 1
+        if not begin or not ROW.match(self._buffer, begin):
+            return at
+        return self._taken(OF_DELIMITER_ROW, self._taken(LINE, begin) + 1) + 1
 
     def _has_table(self, until: int) -> bool:
         """Whether one begins with this line, or with one that comes before `until`."""
         for row in LINE_LIKE_DELIMITER_ROW.finditer(self._buffer, self._at, until):
-            if row.end(1) == until:
+            if row.end(1) in {until, len(self._buffer)} and not self._is_final:
                 break
             begin = self._buffer.rfind("\n", self._at, row.start()) + 1
             header = self._buffer[begin or self._at : row.start()]
@@ -303,7 +314,7 @@ class Parser(Stream):
         # What follows on the line, and must stay, tells it from a fence.
         self._is_like_fence |= self._is_bare and len(self._span) > 2
         if self._begins_anew and len(self._span) > 2:
-            self._write(NO_FENCE, self._at)
+            self._write(NO_BLOCK, self._at)
         self._write(self._span, end)
         self._step = self._code_span
 
@@ -360,7 +371,7 @@ class Parser(Stream):
         self._write(self._buffer[self._at : end], end)
 
     def _tildes(self, tildes: re.Match[str]) -> None:
-        self._write(NO_FENCE * self._begins_anew + tildes[0], tildes.end())
+        self._write(NO_BLOCK * self._begins_anew + tildes[0], tildes.end())
 
     def _dollar(self, _: re.Match[str]) -> None:
         run = "$$" if self._peek(self._at + 1) == "$" else "$"
@@ -371,6 +382,15 @@ class Parser(Stream):
         elif not self._math and following and (run == "$$" or not following.isspace()):
             self._math = run
         self._write(run, self._at + len(run))
+
+    def _bar(self, _: re.Match[str]) -> None:
+        """What is in more cells than the table has columns would not be shown."""
+        bar = "|"
+        if self._ending is Ending.CELL and not self._is_bare:
+            is_last = self._peek(self._taken(BLANKS, self._at + 1)) in {"\n", ""}
+            bar = "|" if self._bars_left > 0 or is_last else "\\|"
+            self._bars_left -= 1
+        self._write(bar, self._at + 1)
 
     def _word(self, word: re.Match[str]) -> None:
         self._peek(word.end())
@@ -549,11 +569,12 @@ class Parser(Stream):
         """Where the bracket that opens there is closed, on the same line; -1 where it is not."""
         depth = 0
         limit = at + LONGEST_TEXT
-        for edge in BRACKET.finditer(self._buffer, at, limit):
+        brackets = BRACKET_IN_ROW if self._ending is Ending.CELL else BRACKET
+        for edge in brackets.finditer(self._buffer, at, limit):
             depth += {"[": 1, "]": -1}.get(edge[0], 0)
             if depth == 0:
                 return edge.start()
-            if edge[0] == "\n" or depth > DEEPEST:
+            if edge[0] in "\n|" or depth > DEEPEST:
                 return -1
         if len(self._buffer) < limit and not self._is_final:
             raise NeedMore
@@ -667,10 +688,11 @@ class Parser(Stream):
 
     def _html(self, tag: str, end: int) -> None:
         """A tag alone on its line would begin a block in which nothing is Markdown."""
-        if self._is_bare and self._peek(self._taken(BLANKS, end)) in {"\n", "", "<"}:
+        following = self._peek(self._taken(BLANKS, end)) if self._is_bare else "a"
+        if following in {"\n", "", "<"}:
             self._leave_out(end)
         else:
-            self._write(tag, end)
+            self._write(tag if following.isalpha() else NO_BLOCK + tag, end)
 
     def _leave_out(self, end: int) -> None:
         self._at = end

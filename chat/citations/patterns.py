@@ -5,8 +5,8 @@ import re
 from chat.citations.blocks import CELL_EDGE, Ending
 from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
 
-# Where a line begins with a fence only because something was removed before it: of no width.
-NO_FENCE = "\u200b"
+# Of no width: where a line would begin with a fence or a tag only because something was removed.
+NO_BLOCK = "\u200b"
 LOOK_AHEAD = 2000
 LONGEST_TEXT = 1000  # of a link
 LONGEST_TITLE = 300
@@ -16,7 +16,7 @@ CONTEXT = 6  # characters before a place that patterns look at
 SCHEME = r"(?:https?://|ftp://|www\.)"
 # The other slashes and dots are of addresses in the middle of a word: some renderers link those.
 SPECIAL = re.compile(
-    rf"[\[\]【［(（<`$\\\n]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
+    rf"[\[\]【［(（<`$\\\n|]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
     r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
     re.IGNORECASE,
 )
@@ -57,6 +57,8 @@ LINE = re.compile(r"[^\n]*")
 OF_DELIMITER_ROW = re.compile(r"[|: \t>-]*")
 LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]*-[|: \t>-]*)(?:\n|\Z))")
 BRACKET = re.compile(r"\\.|[\[\]\n]")
+BRACKET_IN_ROW = re.compile(r"\\.|[\[\]\n|]")
+ROW = re.compile(r"[ \t>]*\|")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
