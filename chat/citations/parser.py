@@ -94,6 +94,7 @@ class Parser(Stream):
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
         self._begins_anew = False  # after something that was removed from its beginning
+        self._has_marker = False  # of a list or a quote
         self._begins_paragraph = True  # this line does
         self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
@@ -122,6 +123,7 @@ class Parser(Stream):
         """The rest of it."""
         self._is_final = True
         text = self.feed("")
+        self._fill_item()
         self._out.finish()
         return text + self._out.take()
 
@@ -149,7 +151,12 @@ class Parser(Stream):
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._step = self._code_line
             return
-        self._out.text(known[: line.prefix])
+        prefix = known[: line.prefix]
+        self._has_marker = bool(prefix.strip())
+        if self._has_marker:
+            self._out.marker(prefix)
+        else:
+            self._out.text(prefix)
         self._at += line.prefix
         self._line_begins = self._out.position
         self._bars_left = self._blocks.columns - 1
@@ -221,7 +228,8 @@ class Parser(Stream):
     def _has_table(self, until: int) -> bool:
         """Whether one begins with this line, or with one that comes before `until`."""
         for row in LINE_LIKE_DELIMITER_ROW.finditer(self._buffer, self._at, until):
-            if row.end(1) in {until, len(self._buffer)} and not self._is_final:
+            is_open = row.end(1) == len(self._buffer) and not self._is_final
+            if is_open or row.end(1) == until:
                 break
             begin = self._buffer.rfind("\n", self._at, row.start()) + 1
             header = self._buffer[begin or self._at : row.start()]
@@ -232,8 +240,14 @@ class Parser(Stream):
         return False
 
     def _newline(self, _: re.Match[str]) -> None:
+        self._fill_item()
         self._write("\n", self._at + 1)
         self._step = self._line
+
+    def _fill_item(self) -> None:
+        """What was a paragraph does not become an empty item, which ends the one before it."""
+        if self._begins_anew and self._has_marker:
+            self._write(NO_BLOCK, self._at)
 
     # Code -----------------------------------------------------------------------------------
     def _code_line(self) -> None:
@@ -573,7 +587,8 @@ class Parser(Stream):
         for edge in brackets.finditer(self._buffer, at, limit):
             depth += {"[": 1, "]": -1}.get(edge[0], 0)
             if depth == 0:
-                return edge.start()
+                is_half_code = self._buffer.count("`", at, edge.start()) % 2
+                return -1 if is_half_code else edge.start()
             if edge[0] in "\n|" or depth > DEEPEST:
                 return -1
         if len(self._buffer) < limit and not self._is_final:

@@ -54,6 +54,11 @@ class Writer:
             self._space = begun[len(body) :]
             self._run.clear()
 
+    def marker(self, text: str) -> None:
+        """Of a list or quote, with its space, which stays whatever is removed after it."""
+        self.text(text)
+        self._add(self._settled(""), "")
+
     def code(self, text: str) -> None:
         """Stays as it is, byte for byte."""
         if text:
