@@ -38,6 +38,7 @@ from chat.citations.patterns import (
     MARKS_AS_CODE,
     MARKS_IN_CODE,
     MATH_END,
+    MOST_AT_ONCE,
     NO_ANGLE,
     NO_BLOCK,
     NO_QUOTE,
@@ -46,11 +47,13 @@ from chat.citations.patterns import (
     PARENTHESES,
     PARTIAL_MARKS_AS_CODE,
     PARTIAL_PARENTHESES,
+    PLAIN,
     ROW,
     SPECIAL,
     TAG,
     TAIL,
     TAIL_OF_CODE,
+    TOO_DEEP,
     WITHIN,
 )
 from chat.citations.sentences import last_sentence
@@ -109,6 +112,14 @@ class Parser(Stream):
 
     def feed(self, delta: str) -> str:
         """The reader's text that is now certain."""
+        if len(delta) > MOST_AT_ONCE:
+            begins = range(0, len(delta), MOST_AT_ONCE)
+            return "".join(self.feed(delta[begin : begin + MOST_AT_ONCE]) for begin in begins)
+        if self._at == len(self._buffer) and PLAIN.fullmatch(delta) and self._step == self._prose:
+            self._write(delta, self._at)
+            self._buffer = (self._buffer + delta)[-CONTEXT:]
+            self._at = len(self._buffer)
+            return self._out.take()
         self._buffer += delta.replace("\r", "")  # some renderers end a line at each
         try:
             while self._at < len(self._buffer):
@@ -189,7 +200,7 @@ class Parser(Stream):
         return line if "|" in line else ""
 
     def _is_row(self) -> bool:
-        """Whether this line is the row of a table; one that begins as its header waits for the next."""
+        """Whether this line is a table's row; one that begins as its header waits for the next."""
         if self._may_be_header:
             end = self._taken(LINE, self._at)
             self._taken(OF_DELIMITER_ROW, end + 1)
@@ -336,7 +347,8 @@ class Parser(Stream):
     def _prose(self) -> None:
         special = SPECIAL.search(self._buffer, self._at)
         if special:
-            self._write(self._buffer[self._at : special.start()], special.start())
+            if special.start() > self._at:
+                self._write(self._buffer[self._at : special.start()], special.start())
             handle = self._handlers.get(special[0][0])
             if handle:
                 handle(special)
@@ -356,6 +368,7 @@ class Parser(Stream):
             text = text.lstrip(":")
         if text:
             self._out.text(text)
+        if text and (self._is_bare or self._has_only_numbers):
             self._has_only_numbers = self._has_only_numbers and text.isspace()
             self._is_bare = self._is_bare and text.isspace()
             self._begins_anew = self._begins_anew and self._is_bare
@@ -581,6 +594,8 @@ class Parser(Stream):
 
     def _close_of(self, at: int) -> int:
         """Where the bracket that opens there is closed, on the same line; -1 where it is not."""
+        if self._buffer.startswith(TOO_DEEP, at):
+            return -1
         depth = 0
         limit = at + LONGEST_TEXT
         brackets = BRACKET_IN_ROW if self._ending is Ending.CELL else BRACKET

@@ -11,6 +11,8 @@ LOOK_AHEAD = 2000
 LONGEST_TEXT = 1000  # of a link
 LONGEST_TITLE = 300
 DEEPEST = 4  # brackets within brackets
+TOO_DEEP = "[" * (DEEPEST + 1)
+MOST_AT_ONCE = 8000  # of a text: what is put back moves all that comes after it
 CONTEXT = 6  # characters before a place that patterns look at
 
 SCHEME = r"(?:https?://|ftp://|www\.)"
@@ -22,6 +24,8 @@ SPECIAL = re.compile(
 )
 PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
 TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
+# Most of what is streamed: nothing special in it, nor the beginning of it.
+PLAIN = re.compile(r"(?! ?(?:https?|htt?|ftp?|w{2,3})\Z) ?(?:[^\W\d_]{2,}|[aeiou])|,", re.IGNORECASE)
 
 _LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
 _PARTIAL_LIST = (
@@ -48,9 +52,7 @@ TAIL_OF_CODE = re.compile(
 CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text.
 CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[\]【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
-CODE_STOP_IN_ROW = re.compile(
-    rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE
-)
+CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE)
 
 PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
 LINE = re.compile(r"[^\n]*")

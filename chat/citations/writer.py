@@ -41,17 +41,26 @@ class Writer:
 
     def take(self) -> str:
         """What has become certain since this was last called."""
-        text = "".join(self._parts[self._taken :])
-        self._taken = len(self._parts)
-        return text
+        begin, self._taken = self._taken, len(self._parts)
+        return "".join(self._parts[begin:])
 
     def text(self, text: str) -> None:
+        if self._before is None:
+            self._follow(text)
+            return
         begun = text.lstrip(SPACE)
         self._space += text[: len(text) - len(begun)]
         if begun:
-            body = begun.rstrip(SPACE)
-            self._add(self._settled(body[0]), body)
-            self._space = begun[len(body) :]
+            self._space = self._settled(begun[0])
+            self._follow(begun)
+
+    def _follow(self, text: str) -> None:
+        """Nothing was removed before it."""
+        text = self._space + text
+        body = text.rstrip(SPACE)
+        self._space = text[len(body) :]
+        if body:
+            self._parts.append(body)
             self._run.clear()
 
     def marker(self, text: str) -> None:
