@@ -25,7 +25,9 @@ SPECIAL = re.compile(
 PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
 TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
 # Most of what is streamed: nothing special in it, nor the beginning of it.
-PLAIN = re.compile(r"(?! ?(?:https?|htt?|ftp?|w{2,3})\Z) ?(?:[^\W\d_]{2,}|[aeiou])|,", re.IGNORECASE)
+PLAIN = re.compile(
+    r"(?! ?(?:https?|htt?|ftp?|w{2,3})\Z) ?(?:[^\W\d_]{2,}|[aeiou])|,", re.IGNORECASE
+)
 
 _LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
 _PARTIAL_LIST = (

@@ -66,7 +66,8 @@ class Writer:
     def marker(self, text: str) -> None:
         """Of a list or quote, with its space, which stays whatever is removed after it."""
         self.text(text)
-        self._add(self._settled(""), "")
+        if self._space:
+            self._add(self._settled(""), "")
 
     def code(self, text: str) -> None:
         """Stays as it is, byte for byte."""
