@@ -59,7 +59,7 @@ CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern
 PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
 LINE = re.compile(r"[^\n]*")
 OF_DELIMITER_ROW = re.compile(r"[|: \t>-]*")
-LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]*-[|: \t>-]*)(?:\n|\Z))")
+LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]++)(?:\n|\Z))")
 BRACKET = re.compile(r"\\.|[\[\]\n]")
 BRACKET_IN_ROW = re.compile(r"\\.|[\[\]\n|]")
 ROW = re.compile(r"[ \t>]*\|")

@@ -1,0 +1,181 @@
+"""Lines of a text that arrives in pieces, and where paragraphs and tables end what is open."""
+
+import re
+
+from chat.citations import blocks
+from chat.citations.blocks import CELL_EDGE, Blocks, Ending, Kind, Line
+from chat.citations.patterns import (
+    ENDS,
+    LIKE_A_BLOCK,
+    LINE,
+    LINE_LIKE_DELIMITER_ROW,
+    LOOK_AHEAD,
+    NO_BLOCK,
+    OF_DELIMITER_ROW,
+    ROW,
+)
+from chat.citations.stream import NeedMore, Stream
+from chat.citations.writer import Writer
+
+
+class Lines(Stream):
+    """The line that is read, in its paragraph or table, and the reader's text so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._out = Writer()
+        self._blocks = Blocks()
+        self._ending = Ending.PARAGRAPH  # of inline code and formulas on this line
+        self._span = ""  # the backticks of the inline code we are in
+        self._strays: set[int] = set()  # lengths of backticks in this paragraph that are no code
+        self._math = ""
+        self._is_bare = True  # nothing but containers on this line so far
+        self._has_only_numbers = True  # or nothing
+        self._begins_anew = False  # after something that was removed from its beginning
+        self._has_marker = False  # of a list or a quote
+        self._begins_paragraph = True  # this line does
+        self._is_like_fence = False  # this line begins as a fence does
+        self._open_brackets = 0  # on this line
+        self._line_begins = 0  # a position of the writer
+        self._last_line = ""  # where it may be the header of a table
+        self._may_be_header = False  # of a table: this line begins as one does
+        self._bars_left = 0  # between cells, in this row
+        self._is_crossed = False  # its beginning, or a bar in it, by inline code that ends in it
+
+    def _read_line(self) -> Line:
+        """The beginning of a line, up to its text or code."""
+        header = self._header()
+        known = self._known_of_line(blocks.MOST_UNDECIDED if not header else LOOK_AHEAD)
+        is_broken = self._is_crossed and self._blocks.is_table(header, known)
+        line = self._blocks.read(known, "" if is_broken else header)
+        self._ending, self._begins_paragraph = line.ending, line.is_new
+        if line.kind is not Kind.TEXT:
+            self._strays.clear()
+        if line.is_new:
+            self._end_spans()
+        self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
+        self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
+        if line.kind not in {Kind.CODE, Kind.FENCE}:
+            self._begin_text(known, line.prefix)
+        if is_broken:
+            self._write("\\", self._at)
+        return line
+
+    def _known_of_line(self, most: int) -> str:
+        """So much of it that it is known what it is."""
+        newline = self._buffer.find("\n", self._at, self._at + most)
+        known = self._buffer[self._at : newline + 1 if newline >= 0 else self._at + most]
+        is_open = newline < 0 and len(known) < most and not self._is_final
+        is_like_row = most > blocks.MOST_UNDECIDED and blocks.LIKE_A_DELIMITER_ROW.fullmatch(known)
+        if is_open and (is_like_row or blocks.UNDECIDED.fullmatch(known)):
+            raise NeedMore
+        return known
+
+    def _begin_text(self, known: str, prefix: int) -> None:
+        self._has_marker = bool(known[:prefix].strip())
+        write = self._out.marker if self._has_marker else self._out.text
+        write(known[:prefix])
+        self._at += prefix
+        self._line_begins = self._out.position
+        self._bars_left = self._blocks.columns - 1
+        self._may_be_header = self._blocks.may_begin_table and known[prefix : prefix + 1] == "|"
+
+    def _end_line(self) -> None:
+        may_be_header = self._blocks.may_begin_table
+        self._last_line = self._out.since(self._line_begins) if may_be_header else ""
+
+    def _header(self) -> str:
+        """The line before this one, where this may be the delimiter row of a table under it."""
+        is_like_row = blocks.LIKE_A_DELIMITER_ROW.match(self._buffer, self._at)
+        return self._last_line if is_like_row and "|" in self._last_line else ""
+
+    def _is_row(self) -> bool:
+        """Whether this line is a table's row; one that begins as its header waits for the next."""
+        if self._may_be_header:
+            end = self._taken(LINE, self._at)
+            self._taken(OF_DELIMITER_ROW, end + 1)
+            following = LINE_LIKE_DELIMITER_ROW.match(self._buffer, end)
+            header = self._out.since(self._line_begins) + self._buffer[self._at : end]
+            if following and self._blocks.is_table(header, following[1]):
+                self._ending, self._bars_left = Ending.CELL, len(header)
+            self._may_be_header = False
+        return self._ending is Ending.CELL
+
+    def _end_spans(self) -> None:
+        self._strays |= {len(self._span)}
+        self._span, self._math = "", ""
+
+    def _closes(self, run: re.Pattern[str]) -> bool:
+        """Whether, in this paragraph, something comes that closes what is open."""
+        limit = self._at + LOOK_AHEAD
+        closing = run.search(self._buffer, self._at, limit)
+        if closing and CELL_EDGE.search(self._buffer, self._at, closing.start()):
+            self._is_row()
+        end = ENDS[self._ending].search(self._buffer, self._at, limit)
+        until = self._end_of_known(closing.start()) if closing else limit
+        if (closing and end and end.start() < closing.start()) or self._has_table(until):
+            return False
+        if closing:
+            if closing.end() < limit:
+                self._peek(closing.end())
+            return True
+        if not end and len(self._buffer) < limit and not self._is_final:
+            raise NeedMore
+        return False
+
+    def _end_of_known(self, at: int) -> int:
+        """Up to where the text decides about tables before `at`."""
+        begin = self._buffer.rfind("\n", self._at, at) + 1
+        if not begin or not ROW.match(self._buffer, begin):
+            return at
+        return self._taken(OF_DELIMITER_ROW, self._taken(LINE, begin) + 1) + 1
+
+    def _has_table(self, until: int) -> bool:
+        """Whether one begins with this line, or with one that comes before `until`."""
+        for row in LINE_LIKE_DELIMITER_ROW.finditer(self._buffer, self._at, until):
+            is_open = row.end(1) == len(self._buffer) and not self._is_final
+            if is_open or row.end(1) == until:
+                break
+            begin = self._buffer.rfind("\n", self._at, row.start()) + 1
+            header = self._buffer[begin or self._at : row.start()]
+            if not begin:
+                header = self._out.since(self._line_begins) + header
+            if self._blocks.is_table(header, row[1]):
+                return True
+        return False
+
+    def _write(self, text: str, end: int) -> None:
+        if text[:1] == ":" and self._is_after_label():
+            text = text.lstrip(":")
+        if text:
+            self._out.text(text)
+        if text and (self._is_bare or self._has_only_numbers):
+            self._has_only_numbers = self._has_only_numbers and text.isspace()
+            self._is_bare = self._is_bare and text.isspace()
+            self._begins_anew = self._begins_anew and self._is_bare
+        self._at = end
+
+    def _is_after_label(self) -> bool:
+        """Whether a colon would make a definition of a number, or follows on one removed."""
+        if self._out.ends_in_gap:
+            return self._begins_anew or self._has_only_numbers
+        return self._has_only_numbers and self._out.last == "]"
+
+    def _leave_out(self, end: int) -> None:
+        self._at = end
+        self._begins_anew = self._is_bare
+        self._out.remove()
+
+    def _put_back(self, text: str, end: int) -> None:
+        """Read this in place of what stands there until `end`."""
+        text = text.strip()
+        if self._is_bare and LIKE_A_BLOCK.match(text):
+            text = "\\" + text
+        # After the character that opened it, so that its first word is one.
+        self._at += 1
+        self._buffer = self._buffer[: self._at] + text + self._buffer[end:]
+
+    def _fill_item(self) -> None:
+        """What was a paragraph does not become an empty item, which ends the one before it."""
+        if self._begins_anew and self._has_marker:
+            self._write(NO_BLOCK, self._at)
