@@ -46,7 +46,7 @@ class Lines(Stream):
         """The beginning of a line, up to its text or code."""
         header = self._header()
         known = self._known_of_line(blocks.MOST_UNDECIDED if not header else LOOK_AHEAD)
-        is_broken = self._is_crossed and self._blocks.is_table(header, known)
+        is_broken = bool(header) and self._is_no_row(header, known)
         line = self._blocks.read(known, "" if is_broken else header)
         self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
@@ -88,6 +88,15 @@ class Lines(Stream):
         """The line before this one, where this may be the delimiter row of a table under it."""
         is_like_row = blocks.LIKE_A_DELIMITER_ROW.match(self._buffer, self._at)
         return self._last_line if is_like_row and "|" in self._last_line else ""
+
+    def _is_no_row(self, header: str, line: str) -> bool:
+        """Whether a delimiter row must not be one, as the line before it was read otherwise.
+
+        Some renderers see a table where list items and quotes with bars come before such a row.
+        """
+        if self._blocks.is_table(header, line):
+            return self._is_crossed
+        return self._has_marker and "|" in line and bool(blocks.DELIMITER_ROW.match(line.lstrip()))
 
     def _is_row(self) -> bool:
         """Whether this line is a table's row; one that begins as its header waits for the next."""

@@ -61,7 +61,7 @@ class LinkedText(Numbers):
         content = self._buffer[begin:close]
         link = self._destination(close + 1)
         group = marks.group_in(content)
-        if group and not (link and group.is_labelled):
+        if group and not (group.is_labelled and (link or "`" in content)):
             self._cite(group.marks, link[1] if link else close + 1)
         elif marks.are_numbers(content) and not self._is_math():
             self._number_of_its_own(link, close + 1)
@@ -70,16 +70,20 @@ class LinkedText(Numbers):
         elif self._is_bare and self._peek(close + 1) == ":" and not content.startswith("^"):
             self._definition(content, close + 2)
         else:
-            self._open_brackets += 1
-            self._write("[", begin)
+            self._open_bracket(begin)
 
     def _unclosed(self, begin: int) -> None:
         word = re.compile(MARK).match(self._buffer, begin)
-        self._open_brackets += 1
         if word and self._is_mark(word[0]):
+            self._open_brackets += 1
             self._at = begin
         else:
-            self._write("[", begin)
+            self._open_bracket(begin)
+
+    def _open_bracket(self, begin: int) -> None:
+        """With a number right before it, it would make a link of that."""
+        self._open_brackets += 1
+        self._write(" [" if self._out.ends_in_number else "[", begin)
 
     def _closing_bracket(self, _: re.Match[str]) -> None:
         """One that belongs to a bracket before this line does not end a link's definition."""

@@ -39,6 +39,10 @@ class Writer:
         """Whether what came last was removed."""
         return self._before is not None and not self._space
 
+    @property
+    def ends_in_number(self) -> bool:
+        return bool(self._run) and not (self._before or self._space)
+
     def take(self) -> str:
         """What has become certain since this was last called."""
         begin, self._taken = self._taken, len(self._parts)
@@ -77,7 +81,7 @@ class Writer:
 
     def number(self, number: int) -> None:
         """Numbers that follow each other stand together, and each of them once."""
-        if number in self._run and "\n" not in self._space:
+        if number in self._run and "\n" not in (self._before or "") + self._space:
             self.remove()
             return
         space = self._settled("")
