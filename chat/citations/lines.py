@@ -37,6 +37,7 @@ class Lines(Stream):
         self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
         self._line_begins = 0  # a position of the writer
+        self._may_seem_row = False  # the delimiter row of a table, which this line is not
         self._last_line = ""  # where it may be the header of a table
         self._may_be_header = False  # of a table: this line begins as one does
         self._bars_left = 0  # between cells, in this row
@@ -46,8 +47,8 @@ class Lines(Stream):
         """The beginning of a line, up to its text or code."""
         header = self._header()
         known = self._known_of_line(blocks.MOST_UNDECIDED if not header else LOOK_AHEAD)
-        is_broken = bool(header) and self._is_no_row(header, known)
-        line = self._blocks.read(known, "" if is_broken else header)
+        self._may_seem_row = self._is_no_row(header, known)
+        line = self._blocks.read(known, "" if self._may_seem_row else header)
         self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
@@ -57,8 +58,6 @@ class Lines(Stream):
         self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
         if line.kind not in {Kind.CODE, Kind.FENCE}:
             self._begin_text(known, line.prefix)
-        if is_broken:
-            self._write("\\", self._at)
         return line
 
     def _known_of_line(self, most: int) -> str:
@@ -94,9 +93,13 @@ class Lines(Stream):
 
         Some renderers see a table where list items and quotes with bars come before such a row.
         """
-        if self._blocks.is_table(header, line):
-            return self._is_crossed
-        return self._has_marker and "|" in line and bool(blocks.DELIMITER_ROW.match(line.lstrip()))
+        return self._is_crossed if self._blocks.is_table(header, line) else self._has_marker
+
+    def _seems_row(self) -> bool:
+        """Whether what is left of this line is a delimiter row, and the line was none."""
+        if not self._may_seem_row or self._ending is Ending.CELL or "|" not in self._last_line:
+            return False
+        return bool(blocks.DELIMITER_ROW.fullmatch(self._out.since(self._line_begins).strip()))
 
     def _is_row(self) -> bool:
         """Whether this line is a table's row; one that begins as its header waits for the next."""
@@ -172,7 +175,7 @@ class Lines(Stream):
 
     def _leave_out(self, end: int) -> None:
         self._at = end
-        self._begins_anew = self._is_bare
+        self._begins_anew, self._may_seem_row = self._is_bare, True
         self._out.remove()
 
     def _put_back(self, text: str, end: int) -> None:
@@ -184,7 +187,7 @@ class Lines(Stream):
         self._at += 1
         self._buffer = self._buffer[: self._at] + text + self._buffer[end:]
 
-    def _fill_item(self) -> None:
-        """What was a paragraph does not become an empty item, which ends the one before it."""
-        if self._begins_anew and self._has_marker:
+    def _end_text(self) -> None:
+        """What is left of a line must not begin or end a block that the whole line did not."""
+        if (self._begins_anew and self._has_marker) or self._seems_row():
             self._write(NO_BLOCK, self._at)

@@ -76,7 +76,7 @@ class Parser(LinkedText):
         """The rest of it."""
         self._is_final = True
         text = self.feed("")
-        self._fill_item()
+        self._end_text()
         self._out.finish()
         return text + self._out.take()
 
@@ -99,7 +99,7 @@ class Parser(LinkedText):
         self._step()
 
     def _newline(self, _: re.Match[str]) -> None:
-        self._fill_item()
+        self._end_text()
         self._write("\n", self._at + 1)
         self._end_line()
         self._step = self._line
