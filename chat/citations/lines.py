@@ -9,10 +9,12 @@ from chat.citations.patterns import (
     LIKE_A_BLOCK,
     LINE,
     LINE_LIKE_DELIMITER_ROW,
+    LONE_TAG,
     LOOK_AHEAD,
     NO_BLOCK,
     OF_DELIMITER_ROW,
     ROW,
+    SEEMS_BLOCK,
 )
 from chat.citations.stream import NeedMore, Stream
 from chat.citations.writer import Writer
@@ -37,7 +39,7 @@ class Lines(Stream):
         self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
         self._line_begins = 0  # a position of the writer
-        self._may_seem_row = False  # the delimiter row of a table, which this line is not
+        self._is_cut = False  # or must not be the delimiter row that it is
         self._last_line = ""  # where it may be the header of a table
         self._may_be_header = False  # of a table: this line begins as one does
         self._bars_left = 0  # between cells, in this row
@@ -47,8 +49,8 @@ class Lines(Stream):
         """The beginning of a line, up to its text or code."""
         header = self._header()
         known = self._known_of_line(blocks.MOST_UNDECIDED if not header else LOOK_AHEAD)
-        self._may_seem_row = self._is_no_row(header, known)
-        line = self._blocks.read(known, "" if self._may_seem_row else header)
+        self._is_cut = self._is_no_row(header, known)
+        line = self._blocks.read(known, "" if self._is_cut else header)
         self._ending, self._begins_paragraph = line.ending, line.is_new
         if line.kind is not Kind.TEXT:
             self._strays.clear()
@@ -95,11 +97,13 @@ class Lines(Stream):
         """
         return self._is_crossed if self._blocks.is_table(header, line) else self._has_marker
 
-    def _seems_row(self) -> bool:
-        """Whether what is left of this line is a delimiter row, and the line was none."""
-        if not self._may_seem_row or self._ending is Ending.CELL or "|" not in self._last_line:
+    def _seems_block(self) -> bool:
+        """Whether what is left of this line has a meaning that the line had not."""
+        if not self._is_cut or self._ending is Ending.CELL:
             return False
-        return bool(blocks.DELIMITER_ROW.fullmatch(self._out.since(self._line_begins).strip()))
+        left = self._out.since(self._line_begins).strip()
+        is_row = "|" in self._last_line and blocks.DELIMITER_ROW.fullmatch(left)
+        return bool(is_row or LONE_TAG.fullmatch(left))
 
     def _is_row(self) -> bool:
         """Whether this line is a table's row; one that begins as its header waits for the next."""
@@ -159,6 +163,8 @@ class Lines(Stream):
     def _write(self, text: str, end: int) -> None:
         if text[:1] == ":" and self._is_after_label():
             text = text.lstrip(":")
+        if self._begins_anew and self._out.position:
+            text = SEEMS_BLOCK.sub(rf"\1{NO_BLOCK}", text)
         if text:
             self._out.text(text)
         if text and (self._is_bare or self._has_only_numbers):
@@ -175,7 +181,7 @@ class Lines(Stream):
 
     def _leave_out(self, end: int) -> None:
         self._at = end
-        self._begins_anew, self._may_seem_row = self._is_bare, True
+        self._begins_anew, self._is_cut = self._is_bare, True
         self._out.remove()
 
     def _put_back(self, text: str, end: int) -> None:
@@ -189,5 +195,5 @@ class Lines(Stream):
 
     def _end_text(self) -> None:
         """What is left of a line must not begin or end a block that the whole line did not."""
-        if (self._begins_anew and self._has_marker) or self._seems_row():
+        if (self._begins_anew and self._has_marker) or self._seems_block():
             self._write(NO_BLOCK, self._at)

@@ -23,7 +23,6 @@ from chat.citations.patterns import (
     LONGEST_TITLE,
     LOOK_AHEAD,
     NO_ANGLE,
-    NO_BLOCK,
     NO_QUOTE,
     NO_SPACE,
     TAG,
@@ -262,11 +261,10 @@ class LinkedText(Numbers):
 
     def _html(self, tag: str, end: int) -> None:
         """A tag alone on its line would begin a block in which nothing is Markdown."""
-        following = self._peek(self._taken(BLANKS, end)) if self._is_bare else "a"
-        if following in {"\n", "", "<"}:
+        if self._is_bare and self._peek(self._taken(BLANKS, end)) in {"\n", "", "<"}:
             self._leave_out(end)
         else:
-            self._write(tag if following.isalpha() else NO_BLOCK + tag, end)
+            self._write(tag, end)
 
 
 def _attribute(tag: str, name: str) -> str:

@@ -5,7 +5,7 @@ import re
 from chat.citations.blocks import CELL_EDGE, Ending
 from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
 
-# Of no width: where a line would begin with a fence or a tag only because something was removed.
+# Of no width: where a line would begin or be a block only because something was removed.
 NO_BLOCK = "\u200b"
 LOOK_AHEAD = 2000
 LONGEST_TEXT = 1000  # of a link
@@ -66,6 +66,8 @@ ROW = re.compile(r"[ \t>]*\|")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
+SEEMS_BLOCK = re.compile(r"\A([ \t]*)(?=[-+*>#=_])")
+LONE_TAG = re.compile(r"<[^<>\n]*>")
 TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
 ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
 AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")

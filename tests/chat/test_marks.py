@@ -138,10 +138,50 @@ def test_the_silent_mark_is_noted_and_leaves_no_space(written):
         ("`x[k7m2x]`", "`x`"),
         ("It is `a[3] [k7m2x]\n\nB `x[3]`", "It is `a [1]\n\nB `x[3]`"),
         ("````\n```\n[3]\n````\n[3]", "````\n```\n[3]\n````\n"),
+        ("a `b\n| c` [k7m2x]", "a `b\n| c` [1]"),
+        ("`ls | wc [k7m2x]`\nor", "`ls | wc `\nor"),
     ],
 )
 def test_code_stays_as_it_is_but_for_marks(written, expected):
     assert shown(written).rstrip() == expected.rstrip()
+
+
+ROWS = "|---|---|\n| c ` d | [k7m2x] ` |"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (f"| a | b |\n{ROWS}", "| c ` d | [1] ` |"),
+        (f"| a ` [k7m2x] | b ` |\n{ROWS}", "| a ` [1] | b ` |"),
+        (f"Text ` with\n| a [k7m2x] | b ` |\n{ROWS}", "| a [1] | b ` |"),
+        (f"a ` [k7m2x] | b\n{ROWS}", "a ` [1] | b"),
+        (f"> | a | b |\n> {ROWS}", "| c ` d |  ` |"),
+        ("| a |\n|---|---|\n| c ` d | [k7m2x] ` |", "| c ` d |  ` |"),
+        (f"| a | b |\n{ROWS} e [k7m2x] | f |", "| c ` d | [1] ` \\| e [1] \\| f |"),
+        (f"| a | b |\n{ROWS}\n\nText ` with\n| c [k7m2x] `", "| c  `"),
+        (f"| a | b |\n{ROWS}\nrow ` of one\n[k7m2x] `", "[1] `"),
+        (f"a ` b\nc ` d | e\n{ROWS}", "|---|---|\u200b"),
+    ],
+)
+def test_inline_code_ends_with_its_cell_in_tables_and_nowhere_else(written, expected):
+    assert expected in shown(written).split("\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("[h3h3h][k7m2x]\t[2]: x", "[1]\tx"),
+        (f"A [k7m2x][foo]\n\n[foo]: {BOOK}/a", f"A [1] [foo]\n\n[foo]: {BOOK}/a"),
+        ("A\n- [h3h3h]\nB", "A\n- \u200b\nB"),
+        ("<br>h3h3h\nA [k7m2x]", "<br>\u200b\nA [1]"),
+        ("A | b\n--|--[h3h3h]\n", "A | b\n--|--\u200b\n"),
+        ("A `b\n[h3h3h]\nc` [k7m2x]", "A `b\n\u200b\nc` [1]"),
+        ("A\n\n[h3h3h]# B", "A\n\n\u200b# B"),
+    ],
+)
+def test_what_is_left_of_a_line_means_what_it_meant(written, expected):
+    assert shown(written) == expected
 
 
 @pytest.mark.parametrize(
@@ -202,6 +242,8 @@ def test_invented_links_are_shown_as_text(written, expected):
         ["(", "The", " node"],
         ["`", "ros2", " topic"],
         ["#", " Nodes", "\n"],
+        ["|", " Node", " |", " Topic", " |", "\n"],
+        ["Nodes", " |", " `", "ros2", "`", "\n"],
     ],
 )
 def test_the_first_word_is_not_held_back(deltas):
@@ -244,8 +286,18 @@ https://book.example@evil.example/ ; [x](//evil.example) ; <a href="https://evil
 http ; ttps:// ; w ; ww ; k7 ; m2 ; x ; k ; h3 ; `k7m2x` ; `a[3]` ; ``a ` b``
 """
 SPACE = [" ", " ", "\t", "\n", "\n\n", "\n- ", "\n> ", "\n    ", "\n```py\n", "\n```\n"]
+TABLES = [
+    *(
+        "\n| a ` b | c |\n|---|---|\n| d ` |",
+        "\n| `a|b` | c |\n|---|---|\n",
+        "\n| a ` | b |",
+        "\n|",
+    ),
+    *("\n|---|---|", "\n|---|", "\na | b", "\n--|--", "\n> | a ` |", "\n> |--|:-:|", "| `", " ` "),
+]
 TEXTS = st.lists(
-    st.sampled_from(re.split(" ; |\n", PIECES.strip())) | st.sampled_from(SPACE), max_size=25
+    st.sampled_from(re.split(" ; |\n", PIECES.strip())) | st.sampled_from(SPACE + TABLES),
+    max_size=25,
 ).map("".join)
 MARK = re.compile(f"(?<![a-z0-9])({FIRST}|{SECOND}|{STRANGE}|{SILENT})(?![a-z0-9])", re.IGNORECASE)
 markdown = MarkdownIt("commonmark").enable("table")
