@@ -38,8 +38,10 @@ class Ending(Enum):
 
     LINE = auto()  # of headings
     CELL = auto()  # of the rows of tables
-    QUOTE = auto()
     PARAGRAPH = auto()
+    QUOTE = auto()
+    ITEM = auto()  # of a list: a paragraph that any item ends
+    QUOTED_ITEM = auto()
 
 
 class Line(NamedTuple):
@@ -84,7 +86,17 @@ class Blocks:
 
     def is_table(self, header: str, line: str) -> bool:
         """Whether the last line, of which `header` is the text, and this one begin a table."""
-        if "|" not in header or not self.may_begin_table:
+        return self.may_begin_table and self._is_delimiter_row(line, header)
+
+    def will_be_table(self, header: str, line: str) -> bool:
+        """Whether two lines to come in this paragraph will begin one."""
+        at, matched = self._continued(header)
+        text, indent = _indentation(header, at)
+        is_its_own = matched == len(self._containers) and indent < 4
+        return is_its_own and self._is_delimiter_row(line, header[text:])
+
+    def _is_delimiter_row(self, line: str, header: str) -> bool:
+        if "|" not in header:
             return False
         at, matched = self._continued(line)
         text, indent = _indentation(line, at)
@@ -173,7 +185,9 @@ class Blocks:
             return Ending.CELL
         if is_heading:
             return Ending.LINE
-        return Ending.QUOTE if QUOTE in self._containers else Ending.PARAGRAPH
+        if any(self._containers):
+            return Ending.QUOTED_ITEM if QUOTE in self._containers else Ending.ITEM
+        return Ending.QUOTE if self._containers else Ending.PARAGRAPH
 
 
 def _columns(header: str) -> int:

@@ -34,6 +34,7 @@ class Lines(Stream):
         self._is_bare = True  # nothing but containers on this line so far
         self._has_only_numbers = True  # or nothing
         self._begins_anew = False  # after something that was removed from its beginning
+        self._prefix = ""  # of this line: marks of lists and quotes, indentation
         self._has_marker = False  # of a list or a quote
         self._begins_paragraph = True  # this line does
         self._is_like_fence = False  # this line begins as a fence does
@@ -57,7 +58,8 @@ class Lines(Stream):
         if line.is_new:
             self._end_spans()
         self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
-        self._begins_anew, self._is_like_fence, self._open_brackets = False, False, 0
+        self._begins_anew = self._begins_anew and not line.is_new
+        self._is_like_fence, self._open_brackets = False, 0
         if line.kind not in {Kind.CODE, Kind.FENCE}:
             self._begin_text(known, line.prefix)
         return line
@@ -73,9 +75,10 @@ class Lines(Stream):
         return known
 
     def _begin_text(self, known: str, prefix: int) -> None:
-        self._has_marker = bool(known[:prefix].strip())
+        self._prefix = known[:prefix]
+        self._has_marker = bool(self._prefix.strip())
         write = self._out.marker if self._has_marker else self._out.text
-        write(known[:prefix])
+        write(self._prefix)
         self._at += prefix
         self._line_begins = self._out.position
         self._bars_left = self._blocks.columns - 1
@@ -154,9 +157,10 @@ class Lines(Stream):
                 break
             begin = self._buffer.rfind("\n", self._at, row.start()) + 1
             header = self._buffer[begin or self._at : row.start()]
-            if not begin:
-                header = self._out.since(self._line_begins) + header
-            if self._blocks.is_table(header, row[1]):
+            if begin and self._blocks.will_be_table(header, row[1]):
+                return True
+            so_far = self._out.since(self._line_begins)
+            if not begin and self._blocks.is_table(so_far + header, row[1]):
                 return True
         return False
 

@@ -233,12 +233,14 @@ class Parser(LinkedText):
         self._write(run, self._at + len(run))
 
     def _bar(self, _: re.Match[str]) -> None:
-        """What is in more cells than the table has columns would not be shown."""
+        """Cells beyond the table's columns, which would not be shown, become a row of their own."""
         bar = "|"
         if self._ending is Ending.CELL and not self._is_bare:
-            is_last = self._peek(self._taken(BLANKS, self._at + 1)) in {"\n", ""}
-            bar = "|" if self._bars_left > 0 or is_last else "\\|"
             self._bars_left -= 1
+            following = self._peek(self._taken(BLANKS, self._at + 1)) if self._bars_left < 0 else ""
+            if following not in {"\n", ""}:
+                bar = f"|\n{self._prefix}|"
+                self._bars_left = self._blocks.columns - 1
         self._write(bar, self._at + 1)
 
 

@@ -56,7 +56,6 @@ CODE_STOP = re.compile(r"`+")
 CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[\]【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
 CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE)
 
-PARAGRAPH_ENDS = r"\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
 LINE = re.compile(r"[^\n]*")
 OF_DELIMITER_ROW = re.compile(r"[|: \t>-]*")
 LINE_LIKE_DELIMITER_ROW = re.compile(r"\n(?=([|: \t>-]++)(?:\n|\Z))")
@@ -134,11 +133,16 @@ BLOCK_TAGS = frozenset(
 )
 
 # Where a paragraph ends, by what it stands in.
+_BLOCK = r"\n|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
+_ANY_ITEM = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
+_ITEM = r"(?:[-*+]|1[.)])[ \t]+[^\s]"  # that may end a paragraph which is in no list
 ENDS = {
     Ending.LINE: re.compile(r"\n"),
     Ending.CELL: re.compile(rf"\n|{CELL_EDGE.pattern}"),
-    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{PARAGRAPH_ENDS}))"),
-    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{PARAGRAPH_ENDS}|>))"),
+    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{_BLOCK}|{_ITEM}|>))"),
+    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_BLOCK}|{_ITEM}))"),
+    Ending.ITEM: re.compile(rf"\n(?=[ \t]*(?:{_BLOCK}|{_ANY_ITEM}|>))"),
+    Ending.QUOTED_ITEM: re.compile(rf"\n(?=[ \t>]*(?:{_BLOCK}|{_ANY_ITEM}))"),
 }
 WITHIN = re.compile(r"[^\[\]【】［］\\\n]*")
 BLANKS = re.compile(r"[ \t]*")

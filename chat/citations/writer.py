@@ -60,12 +60,13 @@ class Writer:
 
     def _follow(self, text: str) -> None:
         """Nothing was removed before it."""
-        text = self._space + text
         body = text.rstrip(SPACE)
+        if not body:
+            self._space += text
+            return
+        self._parts.append(self._space + body)
         self._space = text[len(body) :]
-        if body:
-            self._parts.append(body)
-            self._run.clear()
+        self._run.clear()
 
     def marker(self, text: str) -> None:
         """Of a list or quote, with its space, which stays whatever is removed after it."""

@@ -158,7 +158,7 @@ ROWS = "|---|---|\n| c ` d | [k7m2x] ` |"
         (f"a ` [k7m2x] | b\n{ROWS}", "a ` [1] | b"),
         (f"> | a | b |\n> {ROWS}", "| c ` d |  ` |"),
         ("| a |\n|---|---|\n| c ` d | [k7m2x] ` |", "| c ` d |  ` |"),
-        (f"| a | b |\n{ROWS} e [k7m2x] | f |", "| c ` d | [1] ` \\| e [1] \\| f |"),
+        (f"| a | b |\n{ROWS} e ` [k7m2x] | f ` |", "| e ` [1] | f ` |"),
         (f"| a | b |\n{ROWS}\n\nText ` with\n| c [k7m2x] `", "| c  `"),
         (f"| a | b |\n{ROWS}\nrow ` of one\n[k7m2x] `", "[1] `"),
         (f"a ` b\nc ` d | e\n{ROWS}", "|---|---|\u200b"),
