@@ -5,6 +5,7 @@ import re
 from chat.citations import blocks
 from chat.citations.blocks import CELL_EDGE, Blocks, Ending, Kind, Line
 from chat.citations.patterns import (
+    COLONS,
     ENDS,
     LIKE_A_BLOCK,
     LINE,
@@ -17,7 +18,7 @@ from chat.citations.patterns import (
     SEEMS_BLOCK,
 )
 from chat.citations.stream import NeedMore, Stream
-from chat.citations.writer import Writer
+from chat.citations.writer import SPACE, Writer
 
 
 class Lines(Stream):
@@ -60,7 +61,9 @@ class Lines(Stream):
         self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
         self._begins_anew = self._begins_anew and not line.is_new
         self._is_like_fence, self._open_brackets = False, 0
-        if line.kind not in {Kind.CODE, Kind.FENCE}:
+        if line.kind in {Kind.CODE, Kind.FENCE}:
+            self._is_cut, self._line_begins = False, self._out.position
+        else:
             self._begin_text(known, line.prefix)
         return line
 
@@ -165,21 +168,22 @@ class Lines(Stream):
         return False
 
     def _write(self, text: str, end: int) -> None:
-        if text[:1] == ":" and self._is_after_label():
-            text = text.lstrip(":")
+        if ":" in text and self._is_after_label():
+            text = COLONS.sub(r"\1", text)
         if self._begins_anew and self._out.position:
             text = SEEMS_BLOCK.sub(rf"\1{NO_BLOCK}", text)
         if text:
             self._out.text(text)
         if text and (self._is_bare or self._has_only_numbers):
-            self._has_only_numbers = self._has_only_numbers and text.isspace()
-            self._is_bare = self._is_bare and text.isspace()
+            is_blank = not text.strip(SPACE)
+            self._has_only_numbers = self._has_only_numbers and is_blank
+            self._is_bare = self._is_bare and is_blank
             self._begins_anew = self._begins_anew and self._is_bare
         self._at = end
 
     def _is_after_label(self) -> bool:
         """Whether a colon would make a definition of a number, or follows on one removed."""
-        if self._out.ends_in_gap:
+        if self._out.has_gap:  # the space in it goes before a colon
             return self._begins_anew or self._has_only_numbers
         return self._has_only_numbers and self._out.last == "]"
 

@@ -16,6 +16,7 @@ from chat.citations.patterns import (
     BLOCK_TAGS,
     BRACKET,
     BRACKET_IN_ROW,
+    CODE_STOP,
     DEEPEST,
     DESTINATION,
     INLINE_TAGS,
@@ -60,7 +61,8 @@ class LinkedText(Numbers):
         content = self._buffer[begin:close]
         link = self._destination(close + 1)
         group = marks.group_in(content)
-        if group and not (group.is_labelled and (link or "`" in content)):
+        has_code = "`" in content and (group and (group.is_labelled or "†" in content))
+        if group and not has_code and not (group.is_labelled and link):
             self._cite(group.marks, link[1] if link else close + 1)
         elif marks.are_numbers(content) and not self._is_math():
             self._number_of_its_own(link, close + 1)
@@ -143,8 +145,8 @@ class LinkedText(Numbers):
         for edge in brackets.finditer(self._buffer, at, limit):
             depth += {"[": 1, "]": -1}.get(edge[0], 0)
             if depth == 0:
-                is_half_code = self._buffer.count("`", at, edge.start()) % 2
-                return -1 if is_half_code else edge.start()
+                ticks = CODE_STOP.findall(self._buffer, at, edge.start())
+                return edge.start() if ticks[::2] == ticks[1::2] else -1
             if edge[0] in "\n|" or depth > DEEPEST:
                 return -1
         if len(self._buffer) < limit and not self._is_final:

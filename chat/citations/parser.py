@@ -25,6 +25,7 @@ from chat.citations.patterns import (
     NO_BLOCK,
     PARTIAL_MARKS_AS_CODE,
     PLAIN,
+    SEEMS_FENCE,
     SPECIAL,
     TAIL,
     TAIL_OF_CODE,
@@ -110,6 +111,9 @@ class Parser(LinkedText):
         if newline < 0:
             self._code_until(len(self._buffer), is_end=self._is_final)
         else:
+            self._code_until(newline)
+            if self._is_cut and SEEMS_FENCE.fullmatch(self._out.since(self._line_begins)):
+                self._out.code(NO_BLOCK)
             self._code_until(newline + 1)
             self._step = self._line
 
@@ -118,9 +122,6 @@ class Parser(LinkedText):
         stop = stops.search(self._buffer, self._at)
         newline = self._buffer.find("\n", self._at, stop.start() if stop else len(self._buffer))
         if newline >= 0:
-            self._code_until(newline)
-            if not self._out.since(self._line_begins).strip():
-                self._out.code(NO_BLOCK)  # an empty line would end it
             self._code_until(newline + 1)
             self._end_line()
             self._step = self._line
@@ -164,17 +165,19 @@ class Parser(LinkedText):
                 self._at = match.start()
                 self._peek(match.end())
                 self._at = match.end()
-                if (
-                    self._span
-                    and self._out.last == "`"
-                    and self._buffer[self._at : self._at + 1] == "`"
-                ):
-                    self._out.code(" ")
-                self.is_silent |= self._silent in match[0].lower()
+                self._leave_out_of_code(match[0])
         self._out.code(self._buffer[self._at : end])
         self._at = end
         if not is_end:
             raise NeedMore
+
+    def _leave_out_of_code(self, written: str) -> None:
+        self._is_cut = True
+        self.is_silent |= self._silent in written.lower()
+        if self._span and self._out.last == "`" and self._buffer[self._at : self._at + 1] == "`":
+            self._out.code(" ")
+        if self._span and not self._out.since(self._line_begins).strip():
+            self._out.code(NO_BLOCK)  # inline code would end with the paragraph
 
     def _backticks(self, _: re.Match[str]) -> None:
         group = self._matched(MARKS_AS_CODE, PARTIAL_MARKS_AS_CODE, self._at)

@@ -66,6 +66,8 @@ DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
 SEEMS_BLOCK = re.compile(r"\A([ \t]*)(?=[-+*>#=_])")
+COLONS = re.compile(r"\A([ \t]*):+")
+SEEMS_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
 LONE_TAG = re.compile(r"<[^<>\n]*>")
 TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
 ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"

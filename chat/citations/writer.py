@@ -35,9 +35,9 @@ class Writer:
         return self._parts[-1][-1] if self._parts else ""
 
     @property
-    def ends_in_gap(self) -> bool:
-        """Whether what came last was removed."""
-        return self._before is not None and not self._space
+    def has_gap(self) -> bool:
+        """Whether nothing but space follows what was removed."""
+        return self._before is not None and "\n" not in self._space
 
     @property
     def ends_in_number(self) -> bool:
