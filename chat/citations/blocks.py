@@ -132,6 +132,7 @@ class Blocks:
         return Line(Kind.CODE, at, is_new=True)
 
     def _opened(self, line: str, at: int, containers: list[int]) -> tuple[int, list[int]]:
+        before = len(containers)
         while True:
             text, indent = _indentation(line, at)
             marker = MARKER.match(line, text)
@@ -140,7 +141,7 @@ class Blocks:
             if line[text : text + 1] == ">":
                 containers = [*containers, QUOTE]
                 at = _after_one_space(line, text + 1)
-            elif marker and self._may_begin(marker, line):
+            elif marker and (len(containers) > before or self._may_begin(marker, line)):
                 after, spaces = _indentation(line, marker.end())
                 spaces = 1 if spaces > 4 or _is_blank(line, after) else spaces
                 containers = [*containers, indent + len(marker[0]) + spaces]

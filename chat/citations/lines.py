@@ -5,7 +5,6 @@ import re
 from chat.citations import blocks
 from chat.citations.blocks import CELL_EDGE, Blocks, Ending, Kind, Line
 from chat.citations.patterns import (
-    COLONS,
     ENDS,
     LIKE_A_BLOCK,
     LINE,
@@ -168,8 +167,8 @@ class Lines(Stream):
         return False
 
     def _write(self, text: str, end: int) -> None:
-        if ":" in text and self._is_after_label():
-            text = COLONS.sub(r"\1", text)
+        if ":" in text:
+            text = self._without_colons(text)
         if self._begins_anew and self._out.position:
             text = SEEMS_BLOCK.sub(rf"\1{NO_BLOCK}", text)
         if text:
@@ -181,11 +180,12 @@ class Lines(Stream):
             self._begins_anew = self._begins_anew and self._is_bare
         self._at = end
 
-    def _is_after_label(self) -> bool:
-        """Whether a colon would make a definition of a number, or follows on one removed."""
-        if self._out.has_gap:  # the space in it goes before a colon
-            return self._begins_anew or self._has_only_numbers
-        return self._has_only_numbers and self._out.last == "]"
+    def _without_colons(self, text: str) -> str:
+        """Without those that would make a definition of a number, or follow on one removed."""
+        if self._out.has_gap and (self._begins_anew or self._has_only_numbers):
+            after = text.lstrip(" \t:")  # before a colon, the space in a gap is left out
+            return text[: len(text) - len(after)].replace(":", "") + after
+        return text.lstrip(":") if self._has_only_numbers and self._out.last == "]" else text
 
     def _leave_out(self, end: int) -> None:
         self._at = end

@@ -49,11 +49,13 @@ PARTIAL_MARKS_AS_CODE = re.compile(
 )
 MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
 TAIL_OF_CODE = re.compile(
-    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE
+    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME}|\\+)?\Z", re.IGNORECASE
 )
 CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text.
-CODE_STOP_IN_DOUBT = re.compile(rf"`+|[\[\]【［<]|{BEGIN}{SCHEME}", re.IGNORECASE)
+CODE_STOP_IN_DOUBT = re.compile(
+    rf"`+|[\[\]【［<]|(?<!\\)(?:\\\\)*\\(?=[`\[\]<])|{BEGIN}{SCHEME}", re.IGNORECASE
+)
 CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE)
 
 LINE = re.compile(r"[^\n]*")
@@ -66,7 +68,6 @@ DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
 SEEMS_BLOCK = re.compile(r"\A([ \t]*)(?=[-+*>#=_])")
-COLONS = re.compile(r"\A([ \t]*):+")
 SEEMS_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
 LONE_TAG = re.compile(r"<[^<>\n]*>")
 TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
