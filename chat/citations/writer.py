@@ -111,6 +111,8 @@ class Writer:
         if not self._parts:
             return ""
         merged = _merged(before, space)
+        if self._parts[-1][-1] in SPACE and "\n" not in merged:  # it would indent a line
+            return ""
         if following == "`" and not merged and self._parts[-1][-1] == "`":
             return " "
         return "" if following in PUNCTUATION and "\n" not in merged else merged

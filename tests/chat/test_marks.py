@@ -181,6 +181,7 @@ def test_inline_code_ends_with_its_cell_in_tables_and_nowhere_else(written, expe
         ("```\n```[h3h3h]\nx[3]\n```", "```\n```\u200b\nx[3]\n```"),
         ("A `b\nh3h3h~~~\nc` [k7m2x]", "A `b\n\u200b~~~\nc` [1]"),
         ("A `` \\`a [3]` [k7m2x]", "A `` \\`a ` [1]"),
+        ("- [3]     A [k7m2x]", "- A [1]"),
         ("A\n> *\n    x[3]", "A\n> *\n    x[3]"),
         ("A\n\n[h3h3h]# B", "A\n\n\u200b# B"),
     ],
