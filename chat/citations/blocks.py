@@ -141,7 +141,7 @@ class Blocks:
             if line[text : text + 1] == ">":
                 containers = [*containers, QUOTE]
                 at = _after_one_space(line, text + 1)
-            elif marker and (len(containers) > before or self._may_begin(marker, line)):
+            elif marker and (len(containers) > before or self._may_begin(marker, line, before)):
                 after, spaces = _indentation(line, marker.end())
                 spaces = 1 if spaces > 4 or _is_blank(line, after) else spaces
                 containers = [*containers, indent + len(marker[0]) + spaces]
@@ -149,9 +149,9 @@ class Blocks:
             else:
                 return at, containers
 
-    def _may_begin(self, marker: re.Match[str], line: str) -> bool:
-        """Whether a list may begin here: only some may within a paragraph."""
-        if not self._in_paragraph or any(self._containers):
+    def _may_begin(self, marker: re.Match[str], line: str, matched: int) -> bool:
+        """Whether a list may begin here: only some may in the containers of a paragraph."""
+        if not self._in_paragraph or matched < len(self._containers):
             return True
         return marker[2] in (None, "1") and not _is_blank(line, _indentation(line, marker.end())[0])
 

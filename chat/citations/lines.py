@@ -9,12 +9,12 @@ from chat.citations.patterns import (
     LIKE_A_BLOCK,
     LINE,
     LINE_LIKE_DELIMITER_ROW,
-    LONE_TAG,
     LOOK_AHEAD,
     NO_BLOCK,
     OF_DELIMITER_ROW,
     ROW,
     SEEMS_BLOCK,
+    TAG_OR_RULE,
 )
 from chat.citations.stream import NeedMore, Stream
 from chat.citations.writer import SPACE, Writer
@@ -108,7 +108,7 @@ class Lines(Stream):
             return False
         left = self._out.since(self._line_begins).strip()
         is_row = "|" in self._last_line and blocks.DELIMITER_ROW.fullmatch(left)
-        return bool(is_row or LONE_TAG.fullmatch(left))
+        return bool(is_row or TAG_OR_RULE.fullmatch(left))
 
     def _is_row(self) -> bool:
         """Whether this line is a table's row; one that begins as its header waits for the next."""
@@ -169,7 +169,7 @@ class Lines(Stream):
     def _write(self, text: str, end: int) -> None:
         if ":" in text:
             text = self._without_colons(text)
-        if self._begins_anew and self._out.position:
+        if self._begins_anew:
             text = SEEMS_BLOCK.sub(rf"\1{NO_BLOCK}", text)
         if text:
             self._out.text(text)

@@ -122,6 +122,9 @@ class Parser(LinkedText):
         stop = stops.search(self._buffer, self._at)
         newline = self._buffer.find("\n", self._at, stop.start() if stop else len(self._buffer))
         if newline >= 0:
+            self._code_until(newline)
+            if self._seems_block():
+                self._out.code(NO_BLOCK)
             self._code_until(newline + 1)
             self._end_line()
             self._step = self._line

@@ -69,7 +69,7 @@ ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
 SEEMS_BLOCK = re.compile(r"\A([ \t]*)(?=[-+*>#=_])")
 SEEMS_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
-LONE_TAG = re.compile(r"<[^<>\n]*>")
+TAG_OR_RULE = re.compile(r"<[^<>\n]*>|[-*_ \t]{3,}|=+")
 TAG = re.compile(r"/?([A-Za-z][A-Za-z0-9-]*)(.*)", re.DOTALL)
 ATTRIBUTE = r"(?i)(?:^|\s){}\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))"
 AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:.*")
@@ -142,8 +142,8 @@ _ITEM = r"(?:[-*+]|1[.)])[ \t]+[^\s]"  # that may end a paragraph which is in no
 ENDS = {
     Ending.LINE: re.compile(r"\n"),
     Ending.CELL: re.compile(rf"\n|{CELL_EDGE.pattern}"),
-    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*(?:{_BLOCK}|{_ITEM}|>))"),
-    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_BLOCK}|{_ITEM}))"),
+    Ending.PARAGRAPH: re.compile(rf"\n(?=[ \t]*\n| {{0,3}}(?:{_BLOCK}|{_ITEM}|>))"),
+    Ending.QUOTE: re.compile(rf"\n(?=[ \t>]*(?:{_BLOCK}|{_ITEM})|[ \t]*{_ANY_ITEM})"),
     Ending.ITEM: re.compile(rf"\n(?=[ \t]*(?:{_BLOCK}|{_ANY_ITEM}|>))"),
     Ending.QUOTED_ITEM: re.compile(rf"\n(?=[ \t>]*(?:{_BLOCK}|{_ANY_ITEM}))"),
 }
