@@ -183,7 +183,7 @@ def test_inline_code_ends_with_its_cell_in_tables_and_nowhere_else(written, expe
         ("A `` \\`a [3]` [k7m2x]", "A `` \\`a ` [1]"),
         ("- [3]     A [k7m2x]", "- A [1]"),
         ("> A\n1. \n\n       x[3]", "> A\n1. \n\n       x[3]"),
-        ("> A | ` b [h3h3h]\n--|--\n[k7m2x] `", "> A | ` b\n--|--\u200b\n[1] `"),
+        ("> A | ` b [h3h3h]\n--|--\n[k7m2x] `", "> A | ` b \n--|--\u200b\n\u200b `"),
         ("A ` b\n**h3h3h**\nc", "A ` b\n****\u200b\nc"),
         ("A ` b\n    > [k7m2x]` c", "A ` b\n    > ` c"),
         ("A\n> *\n    x[3]", "A\n> *\n    x[3]"),
