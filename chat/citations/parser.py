@@ -77,7 +77,10 @@ class Parser(LinkedText):
         """The rest of it."""
         self._is_final = True
         text = self.feed("")
-        self._end_text()
+        if self._step == self._code_line:
+            self._end_code()
+        else:
+            self._end_text()
         self._out.finish()
         return text + self._out.take()
 
@@ -112,10 +115,14 @@ class Parser(LinkedText):
             self._code_until(len(self._buffer), is_end=self._is_final)
         else:
             self._code_until(newline)
-            if self._is_cut and SEEMS_FENCE.fullmatch(self._out.since(self._line_begins)):
-                self._out.code(NO_BLOCK)
+            self._end_code()
             self._code_until(newline + 1)
             self._step = self._line
+
+    def _end_code(self) -> None:
+        """What is left of a line does not end the block."""
+        if self._is_cut and SEEMS_FENCE.fullmatch(self._out.since(self._line_begins)):
+            self._out.code(NO_BLOCK)
 
     def _code_span(self) -> None:
         stops = CODE_STOP if self._span_closes else self._stops_in_doubt

@@ -179,6 +179,7 @@ def test_inline_code_ends_with_its_cell_in_tables_and_nowhere_else(written, expe
         ("A `b\n[h3h3h]\nc` [k7m2x]", "A `b\n\u200b\nc` [1]"),
         ("[k7m2x] k7m2x  :// A", "[1] // A"),
         ("```\n```[h3h3h]\nx[3]\n```", "```\n```\u200b\nx[3]\n```"),
+        ("```\n```[h3h3h]", "```\n```\u200b"),
         ("A `b\nh3h3h~~~\nc` [k7m2x]", "A `b\n\u200b~~~\nc` [1]"),
         ("A `` \\`a [3]` [k7m2x]", "A `` \\`a ` [1]"),
         ("- [3]     A [k7m2x]", "- A [1]"),
