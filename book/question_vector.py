@@ -1,21 +1,20 @@
 """The embedding of a reader's question."""
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import replace
 
 from loguru import logger
 
+from book.remembered import Remembered
 from book.search import Query, Vector, text_to_embed, written_vector
 from llm.embeddings import EmbeddingModel, embed, embedding_model
 from llm.errors import ModelError
 from llm.providers import are_embeddings_embedded
 
 QUESTION_SECONDS = 1.0  # a reader waits
-REMEMBERED = 500
 
-# Readers ask the same again, such as what a page suggests. The one used last is the last one.
-_remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+# Readers ask the same again, such as what a page suggests.
+_remembered = Remembered[tuple[str, str], Vector](500)
 # What is being embedded: who asks the same meanwhile waits for the same call.
 type Asked = tuple[asyncio.AbstractEventLoop, str, EmbeddingModel, float]
 _asked: dict[Asked, asyncio.Task[Vector]] = {}
@@ -45,10 +44,8 @@ async def _model() -> EmbeddingModel | None:
 
 
 async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
-    key = model.name, text
-    if key in _remembered:
-        _remembered.move_to_end(key)
-        return _remembered[key]
+    if known := _remembered.get((model.name, text)):
+        return known
     asked = asyncio.get_running_loop(), text, model, seconds
     if asked not in _asked:
         _asked[asked] = asyncio.create_task(_embed(text, model, seconds))
@@ -59,11 +56,8 @@ async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
 async def _embed(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     (values,) = await embed([text], model, deadline_seconds=seconds)
     written = written_vector(values)
-    vector = _remembered[model.name, text] = Vector(
-        written, len(values), model.name, model.languages
-    )
-    if len(_remembered) > REMEMBERED:
-        _remembered.popitem(last=False)
+    vector = Vector(written, len(values), model.name, model.languages)
+    _remembered.put((model.name, text), vector)
     return vector
 
 
@@ -75,6 +69,4 @@ def _answered(asked: Asked, task: "asyncio.Task[Vector]") -> None:
 
 def forget(vector: Vector) -> None:
     """It is of no use, nor are others of its dimension: the next time they are asked for again."""
-    useless = [key for key, each in _remembered.items() if each.dimension == vector.dimension]
-    for key in useless:
-        del _remembered[key]
+    _remembered.forget(lambda each: each.dimension == vector.dimension)

@@ -214,7 +214,7 @@ async def _excerpts(asked: Asked, trial: Trial) -> Excerpts | None:
         return asked.given
     session, reply = question.session_id, question.reply.id
     retrieval = Retrieval(Question(question.content, session, page_url=question.page_url))
-    opened = Opened(session, reply, asked.exchanges, list(asked.cited), has_book=True)
+    opened = Opened(session, reply, asked.exchanges, list(asked.cited), trial.edition)
     return await retrieval.excerpts(opened)
 
 

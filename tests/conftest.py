@@ -13,7 +13,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test.utils import setup_databases, teardown_databases
 from loguru import logger
 
+from book import question_vector
 from chat.models import ChatSession
+from chat.turn import retrieve
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
 from tests.helpers.indexed_book import book_server, published  # noqa: F401 - for all tests
@@ -29,6 +31,13 @@ def _quick_passwords() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """Each test's questions are embedded and searched, also those that an earlier one has asked."""
+    question_vector._remembered.clear()
+    retrieve._remembered.clear()
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,8 @@ IN_BUDGET = """
     coalesce((SELECT tokens FROM chat_daily_tokens WHERE day = %(day)s), 0) < %(budget)s
 """
 # Whose excerpts are the answer where the budget is used up.
-HAS_BOOK = "EXISTS (SELECT FROM book_edition WHERE is_current)"
+CURRENT_EDITION = "(SELECT number FROM book_edition WHERE is_current)"
+HAS_BOOK = f"{CURRENT_EDITION} IS NOT NULL"
 SECONDS_LEFT = """
 SELECT %(period)s - extract(epoch FROM now() - began_at)::float8
 FROM chat_rate_window WHERE client = %(client)s AND asked >= %(most)s

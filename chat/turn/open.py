@@ -55,7 +55,7 @@ reply AS (
     FROM question
     RETURNING id
 )
-SELECT {has_book}, {in_budget}, {replaced_ids}, earlier.question, earlier.answer, earlier.cited
+SELECT {edition}, {in_budget}, {replaced_ids}, earlier.question, earlier.answer, earlier.cited
 FROM reply {history}
 """
 SESSION = """
@@ -80,7 +80,7 @@ class Opened:
     reply_id: UUID
     exchanges: Exchanges
     cited: list[int] = field(default_factory=list)  # sections, by the answers among these
-    has_book: bool = False
+    edition: int | None = None  # the current one's number; None without a book
     in_budget: bool = True
     finished: Message | None = None
 
@@ -161,7 +161,7 @@ def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
         session=replacing.SESSION if replaces else SESSION,
         replaced=replacing.REPLACED if replaces else "",
         replaced_ids=replacing.IDS if replaces else replacing.NO_IDS,
-        has_book=limits.HAS_BOOK,
+        edition=limits.CURRENT_EDITION,
         in_budget=limits.IN_BUDGET if budget else "true",
         history=WITH_HISTORY if has_history else NO_HISTORY,
     )
@@ -267,7 +267,7 @@ def _reopened(turn: Turn, reply: Message) -> Opened:
         reply.session_id,
         reply.id,
         exchanges,
-        has_book=Edition.objects.current().exists(),
+        edition=Edition.objects.current().values_list("number", flat=True).first(),
         in_budget=limits.is_in_budget(timezone.now()),
     )
 

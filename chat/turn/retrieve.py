@@ -15,6 +15,7 @@ from loguru import logger
 
 from book import search
 from book.question_vector import forget, with_vector
+from book.remembered import Remembered
 from book.search import Found, Query
 from chat.citations.excerpts import Excerpts, choose
 from chat.database import Statement, read_rows, reason
@@ -28,6 +29,10 @@ SECTIONS = 10
 SEARCH_SECONDS = 4
 # What a model of 135 million parameters can bear.
 DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS = 2, 500
+
+# What an edition has for a question. Readers ask the same again, such as what a page suggests.
+_remembered = Remembered[tuple[int, Query], Found](100)
+MOST_REMEMBERED_CHARS = 50_000  # of one question's sections
 
 # Whether there was a book when this process last opened a turn: without one no question is
 # embedded in advance.
@@ -58,26 +63,30 @@ class Retrieval:
     async def excerpts(self, opened: Opened) -> Excerpts | None:
         """None without a book. Raises DatabaseUnavailable."""
         global _has_book  # noqa: PLW0603 - what this process knows
-        _has_book = opened.has_book
-        if not opened.has_book:
+        _has_book = opened.edition is not None
+        if opened.edition is None:
             await self.drop()
             return None
         begin = time.monotonic()
-        found = await self._find(opened)
+        found = await self._find(opened, opened.edition)
         telemetry.measure("chat.retrieval.duration", time.monotonic() - begin)
         return chosen(found, self._question.text) if found else None
 
-    async def _find(self, opened: Opened) -> Found | None:
+    async def _find(self, opened: Opened, edition: int) -> Found | None:
         before = opened.exchanges[-1][0] if opened.exchanges else ""
-        query = replace(self._query, before=before, cited=opened.cited)
+        query = replace(self._query, before=before, cited=tuple(opened.cited))
         if self._embedding:
             embedded = await self._embedding
             query = replace(query, vector=embedded.vector)
         else:
             query = await _embedded(query)
+        if known := _remembered.get((edition, query)):
+            return known
         with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
             found = await find_sections(query, SECTIONS)
             span.set({"chat.sections": len(found.hits) if found else 0})
+        if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
+            _remembered.put((edition, query), found)
         return found
 
 

@@ -143,7 +143,7 @@ async def _open(turn: Turn) -> Opened:
         heartbeat.scan_for_orphans()
         raise
     turn.session_id, turn.reply_id = opened.session_id, opened.reply_id
-    turn.has_book = opened.has_book
+    turn.has_book = opened.edition is not None
     if opened.finished is None:
         running[turn.attempt] = turn
         heartbeat.start()

@@ -3,7 +3,6 @@ from collections.abc import Iterator
 import pytest
 
 from book import index as indexing
-from book import question_vector
 from tests.helpers.indexed_book import (
     BOOK_SETTINGS,
     RecordingObserver,
@@ -11,12 +10,6 @@ from tests.helpers.indexed_book import (
     written,
 )
 from tests.helpers.website import Website, website
-
-
-@pytest.fixture(autouse=True)
-def _no_remembered_questions():
-    """Each test's questions are embedded, also those that an earlier one has asked."""
-    question_vector._remembered.clear()
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
+from book.search import Found, Hit
 from chat import database
 from chat.database import Statement
 from chat.errors import DatabaseUnavailable
-from chat.turn import close
+from chat.turn import close, retrieve
+from chat.turn.open import Opened
 from chat.turn.turn import Question
 from tests.helpers.books import index_book
 from tests.helpers.scripted_model import Reply
@@ -77,3 +79,36 @@ def test_an_answer_is_worth_more_than_what_it_rests_on(monkeypatch, logged):
 
     assert evidence.grounding == "passage"
     assert any("was not found" in line for line in logged)
+
+
+def opened(edition=1, **of_session):
+    return Opened(uuid4(), uuid4(), [], edition=edition, **of_session)
+
+
+def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch):
+    settings.EMBEDDING_MODEL = "none"
+    searched = []
+
+    async def find(query, limit):
+        searched.append(query)
+        text = "A node has a name." * (10_000 if "long" in query.question else 1)
+        hit = Hit(1, "https://b.example/", "", ["Nodes"], 1, "en", text, 1, None, None, None, 1)
+        return Found(1, [hit], None)
+
+    monkeypatch.setattr(retrieve, "find_sections", find)
+
+    def searches(text, opened, page_url=None):
+        before = len(searched)
+        retrieval = retrieve.Retrieval(Question(text, page_url=page_url))
+        excerpts = asyncio.run(retrieval.excerpts(opened))
+        assert [hit.section_id for hit in excerpts.sections] == [1]
+        return len(searched) - before
+
+    assert searches("What is a node?", opened()) == 1
+    assert searches("What is a node?", opened()) == 0
+    assert searches("What is a node?", opened(cited=[1])) == 1
+    assert searches("What is a node?", opened(), "https://b.example/") == 1
+    assert searches("What is a node?", opened(edition=2)) == 1
+    assert searches("What is a node?", opened(edition=2)) == 0
+    assert searches("What is long?", opened()) == 1
+    assert searches("What is long?", opened()) == 1  # too much to be kept
