@@ -14,7 +14,8 @@ FORM = (LETTERS, DIGITS, LETTERS, DIGITS, LETTERS)
 
 BEGIN, END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _L, _D = f"[{LETTERS}{LETTERS.upper()}]", f"[{DIGITS}]"
-MARK = BEGIN + _L + _D + _L + _D + _L + END
+MARK_LETTERS = _L + _D + _L + _D + _L + END
+MARK = BEGIN + MARK_LETTERS
 # What may become a mark, at the end of a text.
 PARTIAL_MARK = f"{BEGIN}{_L}(?:{_D}(?:{_L}(?:{_D}{_L}?)?)?)?"
 STRICT = re.compile("".join(f"[{characters}]" for characters in FORM))

@@ -18,6 +18,7 @@ from chat.citations.patterns import (
     CODE_STOP_IN_DOUBT,
     CODE_STOP_IN_ROW,
     CONTEXT,
+    LONGEST_TAIL,
     MARKS_AS_CODE,
     MARKS_IN_CODE,
     MATH_END,
@@ -218,7 +219,8 @@ class Parser(LinkedText):
             else:
                 self._word(special)
             return
-        tail = None if self._is_final else TAIL.search(self._buffer, self._at)
+        begin = max(self._at, len(self._buffer) - LONGEST_TAIL)
+        tail = None if self._is_final else TAIL.search(self._buffer, begin)
         end = tail.start() if tail else len(self._buffer)
         self._write(self._buffer[self._at : end], end)
         if end < len(self._buffer):

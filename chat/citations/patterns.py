@@ -3,7 +3,7 @@
 import re
 
 from chat.citations.blocks import CELL_EDGE, Ending
-from chat.citations.marks import BEGIN, MARK, PARTIAL_MARK
+from chat.citations.marks import BEGIN, MARK, MARK_LETTERS, PARTIAL_MARK
 
 # Of no width: where a line would begin or be a block only because something was removed.
 NO_BLOCK = "\u200b"
@@ -17,12 +17,14 @@ CONTEXT = 6  # characters before a place that patterns look at
 
 SCHEME = r"(?:https?://|ftp://|www\.)"
 # The other slashes and dots are of addresses in the middle of a word: some renderers link those.
+# All of an answer is searched by this: what rules a place out soonest comes first.
 SPECIAL = re.compile(
-    rf"[\[\]【［(（<`$\\\n|]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{MARK}|{BEGIN}{SCHEME}"
-    r"|(?<=tp:/)/|(?<=tps:/)/|(?<=www)\.",
+    rf"[\[\]【［(（<`$\\\n|]|!(?=\[)|~~~|\*{{1,3}}(?=[\[【])|{BEGIN}(?:{MARK_LETTERS}|{SCHEME})"
+    r"|/(?<=tp://)|/(?<=tps://)|\.(?<=www\.)",
     re.IGNORECASE,
 )
 PARTIAL_SCHEME = rf"{BEGIN}(?:h(?:t(?:t(?:ps?(?::/?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{{1,3}})"
+LONGEST_TAIL = 10
 TAIL = re.compile(rf"(?:!|~{{1,2}}|\*{{1,3}}|{PARTIAL_MARK}|{PARTIAL_SCHEME})?\Z", re.IGNORECASE)
 # Most of what is streamed: nothing special in it, nor the beginning of it.
 PLAIN = re.compile(
