@@ -99,8 +99,11 @@ def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch)
 
     def searches(text, opened, page_url=None):
         before = len(searched)
-        retrieval = retrieve.Retrieval(Question(text, page_url=page_url))
-        excerpts = asyncio.run(retrieval.excerpts(opened))
+
+        async def retrieved():
+            return await retrieve.Retrieval(Question(text, page_url=page_url)).excerpts(opened)
+
+        excerpts = asyncio.run(retrieved())
         assert [hit.section_id for hit in excerpts.sections] == [1]
         return len(searched) - before
 
