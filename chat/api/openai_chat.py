@@ -4,6 +4,7 @@ The last message of the user is the question; the model, and what was said befor
 Sources are links at the end of the text, and `sources` on the message.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Any, Literal
@@ -35,6 +36,8 @@ from chat.turn.turn import Answer
 from llm.errors import CodedError
 
 DOOR = "openai"
+# deep-chat drops the events that arrive together with a stream's end, which are the sources.
+PAUSE_SECONDS = 0.05
 MODEL = "book"
 FINISH_REASONS = {"length": "length", "content-filter": "content_filter"}
 SPECIAL = re.compile(r"[\\\[\]]")
@@ -237,12 +240,13 @@ async def chunks(followed: Followed, session: str, *, include_usage: bool) -> As
         yield _chunk(head, {"role": "assistant", "content": ""}, session_id=session)
         async for delta in deltas(followed):
             yield KEEPALIVE if delta is None else _chunk(head, {"content": delta})
-        for each in _end(followed.outcome, head, include_usage):
-            yield each
+        end = _end(followed.outcome, head, include_usage)
     except Exception as error:  # noqa: BLE001 - Django does not clean up after what escapes
         logger.opt(exception=error).error("A stream broke")
-        for each in _end(InternalError(str(error)), head, include_usage):
-            yield each
+        end = _end(InternalError(str(error)), head, include_usage)
+    yield end
+    await asyncio.sleep(PAUSE_SECONDS)
+    yield DONE
 
 
 def _chunk(head: dict[str, Any], delta: dict[str, Any], reason: str = "", **more: Any) -> bytes:
@@ -250,17 +254,15 @@ def _chunk(head: dict[str, Any], delta: dict[str, Any], reason: str = "", **more
     return event({**head, "choices": [choice], **more})
 
 
-def _end(
-    outcome: Answer | CodedError | None, head: dict[str, Any], include_usage: bool
-) -> list[bytes]:
+def _end(outcome: Answer | CodedError | None, head: dict[str, Any], include_usage: bool) -> bytes:
+    """All that comes before the last event."""
     if not isinstance(outcome, Answer):
         error = outcome or InternalError()
-        body = error_body(problem_of(error).status, detail(error), error.code, None)
-        return [event(body), DONE]
-    found = []
+        return event(error_body(problem_of(error).status, detail(error), error.code, None))
+    found = b""
     if text := links(outcome.evidence.sources):
-        found.append(_chunk(head, {"content": text}))
-    found.append(_chunk(head, grounds(outcome.evidence), _finish_reason(outcome)))
+        found = _chunk(head, {"content": text})
+    found += _chunk(head, grounds(outcome.evidence), _finish_reason(outcome))
     if include_usage:
-        found.append(event({**head, "choices": [], "usage": _usage(outcome)}))
-    return [*found, DONE]
+        found += event({**head, "choices": [], "usage": _usage(outcome)})
+    return found

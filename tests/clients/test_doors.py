@@ -56,14 +56,9 @@ def book_server(environment, published, site, tmp_path_factory):
         yield running
 
 
-# Between words. deep-chat reports a stream that comes in one piece as one without events, since it
-# closes before it has looked at them.
-GAP = 0.02
-
-
 def citing(body):
     text = f"Each node has a name that is unique in the graph [{mark_of(body, 'Names')}]."
-    return Reply(text, gap=GAP)
+    return Reply(text)
 
 
 # llm ----------------------------------------------------------------------------------------
@@ -138,8 +133,14 @@ def deep_chat(book_server, site, visit, model):
 
 
 def say(page, question):
+    """As soon as deep-chat takes it, which is when the answer before has ended."""
     page.locator("#text-input").fill(question)
-    page.keyboard.press("Enter")
+
+    def is_sent():
+        page.keyboard.press("Enter")
+        return page.locator("#text-input").inner_text() != question
+
+    eventually(is_sent)
 
 
 def replies(page):
@@ -160,7 +161,7 @@ def test_deep_chat_shows_an_answer_and_its_sources_as_links(deep_chat, model, st
 
 
 def test_deep_chat_continues_a_conversation_and_asks_about_a_passage(deep_chat, model):
-    model.decides(lambda _body: Reply(gap=GAP))
+    model.decides(lambda _body: Reply())
     session = {"user": "session_of_deep_chat_1"}
     page = deep_chat(stream=True, additionalBodyProps=session)
     say(page, "First?")
