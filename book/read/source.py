@@ -31,10 +31,10 @@ def read_book(
     time, is given as unchanged. `on_problem` gets a sentence for each page that was left out or
     kept. Raises SourceError, possibly after some pages, where all of the book cannot be read.
     """
-    if book_url and not is_web_address(book_url):
+    if book_url and not _is_web_address(book_url):
         raise SourceError("The book's address does not begin with http:// or https://.")
     reading = Reading(known, on_problem)
-    if is_web_address(source):
+    if _is_web_address(source):
         return _with_text(read_website(source, reading))
     if "://" in source:
         raise SourceError("Only http:// and https:// addresses, folders and EPUB files are read.")
@@ -47,7 +47,7 @@ def read_book(
     return _with_text(read_folder(path, book_url, reading))
 
 
-def is_web_address(text: str) -> bool:
+def _is_web_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname)

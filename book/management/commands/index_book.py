@@ -1,6 +1,7 @@
 """Read the book and make it the current edition."""
 
 from argparse import SUPPRESS, ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,6 @@ from book import index, runs
 from book.management.background import LogObserver, end_with, lower_priority
 from book.management.console import ConsoleObserver
 from book.models import Edition
-from book.read.source import is_web_address
 
 
 class Command(BaseCommand):
@@ -65,7 +65,7 @@ class Command(BaseCommand):
 
     def index(self, source: str, with_questions: bool, is_dry_run: bool) -> str:
         observer = ConsoleObserver(self)
-        if settings.BOOK_URL and source != settings.BOOK_SOURCE and not is_web_address(source):
+        if settings.BOOK_URL and source != settings.BOOK_SOURCE and Path(source).exists():
             observer.note(f"The sections' addresses begin with BOOK_URL: {settings.BOOK_URL}")
         if is_dry_run:
             changes = index.dry_run(source, observer, with_questions=with_questions)
