@@ -26,6 +26,7 @@ def origin_of(address: str) -> str:
         or url.scheme not in DEFAULT_PORTS
         or url.username
         or url.password
+        or url.port == 0
         or NEVER_IN_AN_ORIGIN.search(address)
     ):
         raise ValueError("not an http:// or https:// address")

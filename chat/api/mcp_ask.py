@@ -5,6 +5,7 @@ revisions by a notification, which any worker may get: hence the idempotency key
 session of the client's and which of its requests a question belongs to.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -27,6 +28,7 @@ from chat.api.mcp_messages import (
     failure,
     result,
     success,
+    usable_id,
 )
 from chat.api.media_types import EVENT_STREAM
 from chat.api.schemas import encode
@@ -138,8 +140,8 @@ def _frame(content: Reply) -> bytes:
 # Notifications ------------------------------------------------------------------------------
 async def heed(request: HttpRequest, message: Message) -> None:
     """Of all notifications only a cancellation means anything here."""
-    sent_id = message.params.get("requestId")
-    if message.method != "notifications/cancelled" or not isinstance(sent_id, int | str):
+    sent_id = usable_id(message.params.get("requestId"))
+    if message.method != "notifications/cancelled" or sent_id is None:
         return
     if key := _key(request, Version(WITH_BATCHES), sent_id):
         try:
@@ -163,4 +165,5 @@ def _key(request: HttpRequest, version: Version, sent_id: int | str | None) -> s
     session = request.headers.get(SESSION, "")
     if version.is_stateless or not USABLE_SESSION.fullmatch(session):
         return ""
-    return f"mcp {session} {type(sent_id).__name__} {sent_id}"[:255]
+    name = f"{session} {type(sent_id).__name__} {sent_id}"  # together longer than a key may be
+    return f"mcp {hashlib.sha256(name.encode()).hexdigest()}"

@@ -67,14 +67,19 @@ class Message(BaseModel):
     @property
     def progress_token(self) -> int | str | None:
         """What the client knows the progress by; None where it wants none."""
-        try:
-            return Token.model_validate({"token": self.meta.get("progressToken")}).token
-        except ValidationError:
-            return None
+        return usable_id(self.meta.get("progressToken"))
 
 
 class Token(BaseModel):
     token: Id | None
+
+
+def usable_id(sent: object) -> int | str | None:
+    """What a client names a request or its progress by; None where it is not usable as that."""
+    try:
+        return Token.model_validate({"token": sent}).token
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ characters; what is longer is plain text.
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 from chat.citations.blocks import CELL_EDGE, Ending, Kind
@@ -127,9 +128,9 @@ class Parser(LinkedText):
 
     def _code_span(self) -> None:
         stops = CODE_STOP if self._span_closes else self._stops_in_doubt
-        stop = stops.search(self._buffer, self._at)
-        newline = self._buffer.find("\n", self._at, stop.start() if stop else len(self._buffer))
-        if newline >= 0:
+        newline = self._buffer.find("\n", self._at)
+        stop = stops.search(self._buffer, self._at, newline if newline >= 0 else sys.maxsize)
+        if not stop and newline >= 0:
             self._code_until(newline)
             if self._seems_block():
                 self._out.code(NO_BLOCK)
@@ -148,6 +149,9 @@ class Parser(LinkedText):
         return CODE_STOP_IN_ROW if is_row else CODE_STOP_IN_DOUBT
 
     def _code_stop(self, stop: re.Match[str]) -> None:
+        if stop[0].startswith("\\\\"):
+            self._code_until(stop.end())
+            return
         self._peek(stop.end())
         if stop[0] == self._span:
             self._out.code(stop[0])

@@ -31,9 +31,12 @@ PLAIN = re.compile(
     r"(?! ?(?:https?|htt?|ftp?|w{2,3})\Z) ?(?:[^\W\d_]{2,}|[aeiou])|,", re.IGNORECASE
 )
 
-_LIST = rf"{MARK}(?:[\s,;،؛、，；]+(?:and\s+)?{MARK})*"
+# Of bounded length, since a stream is waited for as long as it may be one.
+_MORE, _BETWEEN = "{0,30}", r"[\s,;،؛、，；]{1,8}"
+_LIST = rf"{MARK}(?:{_BETWEEN}(?:and\s{{1,8}})?{MARK}){_MORE}"
 _PARTIAL_LIST = (
-    rf"(?:{MARK}[\s,;،؛、，；]+(?:and\s+)?)*(?:{PARTIAL_MARK}|{MARK}[\s,;،؛、，；]+a?n?)?"
+    rf"(?:{MARK}{_BETWEEN}(?:and\s{{1,8}})?){_MORE}"
+    rf"(?:{PARTIAL_MARK}|{MARK}{_BETWEEN}(?:a(?:nd?)?)?)?"
 )
 LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
 _LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
@@ -51,12 +54,13 @@ PARTIAL_MARKS_AS_CODE = re.compile(
 )
 MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
 TAIL_OF_CODE = re.compile(
-    rf"(?:(?:\[\^?|【|\(|(?<![A-Za-z0-9])){_PARTIAL_LIST}|{PARTIAL_SCHEME}|\\+)?\Z", re.IGNORECASE
+    rf"(?:(?:\[\^?|【|\(){_PARTIAL_LIST}|{PARTIAL_MARK}|{PARTIAL_SCHEME}|\\)?\Z", re.IGNORECASE
 )
 CODE_STOP = re.compile(r"`+")
-# In a span that may prove to be none, what would then be more than text.
+# In a span that may prove to be none, what would then be more than text; and pairs of backslashes,
+# which are passed as they come, so that nothing waits for the end of many.
 CODE_STOP_IN_DOUBT = re.compile(
-    rf"`+|[\[\]【［<]|(?<!\\)(?:\\\\)*\\(?=[`\[\]<])|{BEGIN}{SCHEME}", re.IGNORECASE
+    rf"`+|[\[\]【［<]|(?:\\\\)+|\\(?=[`\[\]<])|{BEGIN}{SCHEME}", re.IGNORECASE
 )
 CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE)
 

@@ -19,6 +19,7 @@ from book.remembered import Remembered
 from book.search import Found, Query
 from chat.citations.excerpts import Excerpts, choose
 from chat.database import Statement, read_rows, reason
+from chat.turn import limits
 from chat.turn.open import Opened
 from chat.turn.turn import Question
 from llm import telemetry
@@ -46,8 +47,13 @@ class Retrieval:
         self._question = question
         self._query = Query(question.text, page_url=question.page_url or "")
         self._embedding: asyncio.Task[Query] | None = None
-        if _has_book and not question.selected_text and not self._waits_for_history():
+        if _has_book and not self._needs_none() and not self._waits_for_history():
             self._embedding = asyncio.create_task(_embedded(self._query))
+
+    def _needs_none(self) -> bool:
+        """A client that is refused from memory must not have questions embedded meanwhile."""
+        question = self._question
+        return bool(question.selected_text or limits.known_refusal(question.client))
 
     def _waits_for_history(self) -> bool:
         """Whether it may refer to the question before it, and is embedded together with that."""
@@ -86,7 +92,8 @@ class Retrieval:
             found = await find_sections(query, SECTIONS)
             span.set({"chat.sections": len(found.hits) if found else 0})
         if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
-            _remembered.put((edition, query), found)
+            # It may have been published since the turn was opened.
+            _remembered.put((found.edition, query), found)
         return found
 
 

@@ -282,6 +282,29 @@ def test_hostile_text_takes_linear_time(piece):
     assert time.process_time() - began < 1.5
 
 
+@pytest.mark.parametrize(
+    ("before", "piece"), [("`", "\\"), ("`", "\n|"), ("`", "k7m2x, "), ("```\n[", "k7m2x, ")]
+)
+def test_hostile_code_takes_linear_time_and_is_not_held_back(before, piece):
+    parsing, began = parser(), time.process_time()
+    got = parsing.feed(before) + "".join(parsing.feed(piece) for _ in range(8000))
+    shown(before + piece * 8000)
+
+    assert time.process_time() - began < 2
+    assert len(got) > 8000
+
+
+@pytest.mark.parametrize(
+    "text", ["(k7m2x and m2k4s) x", "`k7m2x and m2k4s` x", "`(k7m2x and m2k4s)`"]
+)
+def test_lists_of_marks_are_the_same_however_they_are_cut(text):
+    whole = shown(text)
+
+    for cut in range(len(text)):
+        parsing = parser()
+        assert parsing.feed(text[:cut]) + parsing.feed(text[cut:]) + parsing.finish() == whole
+
+
 # Whatever is written -------------------------------------------------------------------------
 PIECES = """
 [k7m2x] ; [m2k4s] ; [k7m2x, m2k4s] ; 【k7m2x】 ; [^m2k4s] ; (k7m2x) ; [k7m2x†source] ; [[k7m2x]]

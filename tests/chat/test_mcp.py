@@ -295,6 +295,26 @@ def test_there_is_nothing_to_listen_to_and_no_session_to_end(book_server, method
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("sent_id", [b'"\\ud800"', b'"a\\u0000b"', b"true", b"[1]", b"null"])
+def test_a_cancellation_of_what_cannot_be_a_request_is_no_error(book_server, sent_id):
+    headers = {"Content-Type": "application/json", "Mcp-Session-Id": uuid4().hex}
+    body = b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}'
+
+    answer = book_server.client.post("/mcp", content=body % sent_id, headers=headers)
+
+    assert answer.status_code == 202
+
+
+def test_long_ids_of_requests_are_told_apart(post, model):
+    model.says("First.", "Second.")
+    headers = {"Mcp-Session-Id": "s" * 128, "Accept": "application/json"}
+
+    for end, question in (("a", "One?"), ("b", "Two?")):
+        call = {"name": "ask", "arguments": {"question": question}}
+        answer = post(message("tools/call", call, "r" * 200 + end), **headers).json()
+        assert not answer["result"]["isError"]
+
+
 def test_unusable_arguments_are_a_result_with_a_sentence(use):
     for name, arguments in [("ask", {"question": " "}), ("fetch", {"id": "²"}), ("search", {})]:
         found = use(name, **arguments)

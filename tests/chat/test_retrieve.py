@@ -13,7 +13,7 @@ from book.search import Found, Hit
 from chat import database
 from chat.database import Statement
 from chat.errors import DatabaseUnavailable
-from chat.turn import close, retrieve
+from chat.turn import close, limits, retrieve
 from chat.turn.open import Opened
 from chat.turn.turn import Question
 from tests.helpers.books import index_book
@@ -87,13 +87,13 @@ def opened(edition=1, **of_session):
 
 def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch):
     settings.EMBEDDING_MODEL = "none"
-    searched = []
+    searched, published = [], [1]
 
     async def find(query, limit):
         searched.append(query)
         text = "A node has a name." * (10_000 if "long" in query.question else 1)
         hit = Hit(1, "https://b.example/", "", ["Nodes"], 1, "en", text, 1, None, None, None, 1)
-        return Found(1, [hit], None)
+        return Found(max(published), [hit], None)
 
     monkeypatch.setattr(retrieve, "find_sections", find)
 
@@ -111,7 +111,35 @@ def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch)
     assert searches("What is a node?", opened()) == 0
     assert searches("What is a node?", opened(cited=[1])) == 1
     assert searches("What is a node?", opened(), "https://b.example/") == 1
+    published.append(2)
     assert searches("What is a node?", opened(edition=2)) == 1
     assert searches("What is a node?", opened(edition=2)) == 0
+    assert searches("What is a topic?", opened()) == 1  # opened before the second was published
+    assert searches("What is a topic?", opened(edition=2)) == 0
+    assert searches("What is a topic?", opened()) == 1  # it is not the first one's
     assert searches("What is long?", opened()) == 1
     assert searches("What is long?", opened()) == 1  # too much to be kept
+
+
+def test_a_client_that_is_refused_has_no_question_embedded(settings, monkeypatch):
+    settings.CHAT_RATE = (1, 60)
+    embedded = []
+
+    async def embed(query):
+        embedded.append(query.question)
+        return query
+
+    monkeypatch.setattr(retrieve, "_has_book", True)
+    monkeypatch.setattr(retrieve, "_embedded", embed)
+    monkeypatch.setattr(limits, "_used_up", {})
+    limits._remember("eve", 60)
+
+    async def ask(client):
+        retrieval = retrieve.Retrieval(Question(f"What does {client} want?", client=client))
+        await asyncio.sleep(0)
+        await retrieval.drop()
+
+    for client in ("eve", "ada"):
+        asyncio.run(ask(client))
+
+    assert embedded == ["What does ada want?"]

@@ -48,6 +48,7 @@ def test_an_origin_is_written_as_browsers_send_it(address, origin):
         "https://a.example\nhttps://b.example",
         "https://reader:secret@book.example",
         "https://book.example:99999",
+        "https://book.example:0",
         "https://book.example:port",
         "https://",
         "https://a b.example",
