@@ -594,7 +594,8 @@ def test_a_connection_that_dies_without_a_word_is_given_up(visit, wire, model, t
     expect(replies(page)).to_have_text(HELD.text)
     answered(page)
     assert len(model.requests) == 1
-    expected(troubles, "ERR_ABORTED", "409")
+    page.close()  # what it still reads may end with the frozen connection
+    expected(troubles, "ERR_", "409")
 
 
 BLOCKED = """for (const kind of ["localStorage", "sessionStorage"]) {
