@@ -15,6 +15,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.helpers.serving import serving
+
 
 class Collector:
     """`hangs`: it takes connections and answers none."""
@@ -74,14 +76,11 @@ class Collector:
 @contextmanager
 def collecting(*, hangs: bool = False) -> Iterator[Collector]:
     collector = Collector(hangs=hangs)
-    thread = threading.Thread(target=collector.server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield collector
-    finally:
-        collector.released.set()
-        collector.server.shutdown()
-        collector.server.server_close()
+    with serving(collector.server):
+        try:
+            yield collector
+        finally:
+            collector.released.set()
 
 
 def attributes(found: Any) -> dict[str, Any]:

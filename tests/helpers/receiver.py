@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.serving import serving
+
 KEY = b"a secret of 24 bytes...."
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
@@ -69,10 +71,8 @@ class Receiver:
 @contextmanager
 def receiving(certificate: Path | None = None) -> Iterator[Receiver]:
     receiver = Receiver(certificate)
-    threading.Thread(target=receiver.http.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield receiver
-    finally:
-        receiver.hold.set()
-        receiver.http.shutdown()
-        receiver.http.server_close()
+    with serving(receiver.http):
+        try:
+            yield receiver
+        finally:
+            receiver.hold.set()

@@ -1,12 +1,13 @@
 """A site on this machine for what reads sites: pages from a dictionary, requests kept."""
 
 import mimetypes
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.helpers.serving import serving
 
 type Respond = Callable[[BaseHTTPRequestHandler], None]
 
@@ -89,11 +90,5 @@ def website() -> Iterator[Website]:
 
     server = Server(("127.0.0.1", 0), Handler)
     site = Website(server)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
