@@ -10,7 +10,7 @@ class Remembered[Key, Value]:
     """At most so many values; the one that was not used for longest makes room."""
 
     most: int
-    _values: OrderedDict[Key, Value] = field(default_factory=OrderedDict)
+    _values: OrderedDict[Key, Value] = field(default_factory=OrderedDict, init=False)
 
     def get(self, key: Key) -> Value | None:
         if key not in self._values:

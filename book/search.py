@@ -318,13 +318,17 @@ def text_to_embed(query: Query) -> str:
 
 def may_refer(question: str) -> bool:
     """Whether a question is so short that it may refer to the one before it."""
-    return len(words_of(question)) <= FOLLOW_UP_WORDS
+    return _are_few(words_of(question))
+
+
+def _are_few(words: Sequence[str]) -> bool:
+    return len(words) <= FOLLOW_UP_WORDS
 
 
 def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
     """SQL with named placeholders, and their values; `read_rows` reads its rows."""
     words = words_of(query.question)
-    before = query.before if len(words) <= FOLLOW_UP_WORDS else ""
+    before = query.before if _are_few(words) else ""
     values: dict[str, Any] = {
         "words": " ".join(words),
         "word_count": len(words) or 1,

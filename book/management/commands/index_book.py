@@ -65,7 +65,11 @@ class Command(BaseCommand):
 
     def index(self, source: str, with_questions: bool, is_dry_run: bool) -> str:
         observer = ConsoleObserver(self)
-        if settings.BOOK_URL and source != settings.BOOK_SOURCE and Path(source).exists():
+        if (
+            settings.BOOK_URL
+            and source != settings.BOOK_SOURCE
+            and Path(source).expanduser().exists()
+        ):
             observer.note(f"The sections' addresses begin with BOOK_URL: {settings.BOOK_URL}")
         if is_dry_run:
             changes = index.dry_run(source, observer, with_questions=with_questions)
