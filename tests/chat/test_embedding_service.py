@@ -46,20 +46,31 @@ def test_the_words_alone_are_searched_and_the_answer_is_no_later(ask, model, fai
 
 @pytest.mark.parametrize("end", ["stop", "delete"])
 def test_a_turn_ended_while_its_sections_are_searched_asks_no_model(ask, model, book_server, end):
-    session, client = str(uuid4()), book_server.client
+    client, answers = book_server.client, []
     model.embeds(Reply(delay=0.8))
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(ask(f"To {end}?", session_id=session)))
-    asking.start()
-    eventually(lambda: client.get(f"/chat/{session}").status_code == 200)
 
-    if end == "stop":
-        client.post(f"/chat/{session}/stop")
-    else:
-        client.delete(f"/chat/{session}")
-    asking.join()
+    def end_one() -> tuple[str, float]:
+        session, begin = str(uuid4()), time.monotonic()
+        asking = threading.Thread(
+            target=lambda: answers.append(ask(f"To {end}, {session}?", session_id=session))
+        )
+        asking.start()
+        eventually(lambda: client.get(f"/chat/{session}").status_code == 200)
+        if end == "stop":
+            client.post(f"/chat/{session}/stop")
+        else:
+            client.delete(f"/chat/{session}")
+        seconds = time.monotonic() - begin
+        asking.join()
+        return session, seconds
 
-    assert answers[0].json()["code"] == "answer_stopped"
+    for _ in range(10):
+        model.requests.clear()
+        session, seconds = end_one()
+        if seconds < 0.7:  # a busy machine may come too late
+            break
+
+    assert answers[-1].json()["code"] == "answer_stopped"
     assert not model.requests
     assert client.get(f"/chat/{session}").status_code == (200 if end == "stop" else 404)
 

@@ -87,8 +87,10 @@ def visit(browser: Browser, troubles: list[str]) -> Iterator[Callable[..., Page]
 
 def watch(context: BrowserContext, troubles: list[str]) -> None:
     def failed(request: Request) -> None:
-        # A file that is taken out, or a click before the page was there, ends a navigation.
-        if not (request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
+        # Who goes on before a page is there ends its loading, and a file taken out its navigation;
+        # what scripts ask for is to arrive.
+        left = request.failure == "net::ERR_ABORTED"
+        if not left or request.resource_type in ("fetch", "xhr", "eventsource"):
             troubles.append(f"{request.failure}: {request.url}")
 
     def leave(route: Route) -> None:
