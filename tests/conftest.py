@@ -14,7 +14,7 @@ from django.test.utils import setup_databases, teardown_databases
 from loguru import logger
 
 from book import question_vector
-from chat.models import ChatSession
+from chat.models import ChatSession, RateWindow
 from chat.turn import retrieve
 from embedded.postgres import Cluster
 from tests.helpers.clusters import copied_cluster, migrated_cluster
@@ -171,8 +171,9 @@ def ask_llm(settings: Any, model: ScriptedModel) -> None:
 
 @pytest.fixture
 def only_ours(db: None) -> None:
-    """No sessions but those that the test makes; in the end the others are there again."""
+    """Sessions and clients are the test's alone; in the end the others are there again."""
     ChatSession.objects.all().delete()
+    RateWindow.objects.all().delete()
 
 
 @pytest.fixture

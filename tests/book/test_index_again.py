@@ -153,7 +153,7 @@ def test_a_run_is_watched_and_outlives_the_worker_that_started_it(operator, mode
     models.decides(lambda body: Reply(hold=True))
 
     page.get_by_role("button", name="Index again").click()
-    expect(page.locator("#run")).to_contain_text("of 5 sections with questions", timeout=8_000)
+    expect(page.locator("#run")).to_contain_text("of 5 sections with questions", timeout=30_000)
     expect(page.get_by_role("button", name="Index again")).to_have_count(0)
     assert overflow(page) <= 0
     for worker in server.workers():
@@ -161,7 +161,7 @@ def test_a_run_is_watched_and_outlives_the_worker_that_started_it(operator, mode
     models.decides(lambda body: Reply(questions_about(body["messages"][0]["content"])))
     models.release()
 
-    expect(page.locator("#run")).to_contain_text("Edition 1 is current", timeout=8_000)
+    expect(page.locator("#run")).to_contain_text("Edition 1 is current", timeout=30_000)
     expect(page.locator("#result_list")).to_contain_text("Edition 1")
     eventually(lambda: not indexers())
 
@@ -173,7 +173,7 @@ def test_how_a_run_has_failed_is_shown(operator, models):
 
     page.get_by_role("button", name="Index again").click()
 
-    expect(page.locator("#run .errornote")).to_contain_text("No page", timeout=8_000)
+    expect(page.locator("#run .errornote")).to_contain_text("No page", timeout=30_000)
     assert elsewhere(lambda: Edition.objects.current().exists()) is False
 
 
@@ -181,7 +181,7 @@ def test_a_run_ends_with_its_server(operator, models, indexers):
     page, server, _ = operator
     models.decides(lambda body: Reply(hold=True))
     page.get_by_role("button", name="Index again").click()
-    expect(page.locator("#run")).to_contain_text("of 5 sections with questions", timeout=8_000)
+    expect(page.locator("#run")).to_contain_text("of 5 sections with questions", timeout=30_000)
     (run,) = indexers()
     page.close()
 

@@ -39,7 +39,7 @@ def test_the_words_alone_are_searched_and_the_answer_is_no_later(ask, model, fai
 
     events = list(events_of(ask(f"Which name is unique in the graph ({failure})?", stream=True)))
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10
     assert events[-2]["messageMetadata"]["grounding"] == "book"
     model.release()
 

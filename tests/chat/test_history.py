@@ -339,15 +339,15 @@ def test_long_pages_come_one_after_the_other_at_a_pace():
 
     async def request():
         async with concurrency.slot_for_page("bob") as slot:
-            slot.size = concurrency.BYTES_PER_SECOND // 10
+            slot.size = concurrency.BYTES_PER_SECOND // 4
 
     async def seconds(count):
         begin = time.monotonic()
         await asyncio.gather(*[asyncio.create_task(request()) for _ in range(count)])
         return time.monotonic() - begin
 
-    assert asyncio.run(seconds(concurrency.PAGES_PER_CLIENT)) < 0.09
-    assert asyncio.run(seconds(3 * concurrency.PAGES_PER_CLIENT)) >= 0.2
+    assert asyncio.run(seconds(concurrency.PAGES_PER_CLIENT)) < 0.24
+    assert asyncio.run(seconds(3 * concurrency.PAGES_PER_CLIENT)) >= 0.5
 
 
 # Caches -------------------------------------------------------------------------------------

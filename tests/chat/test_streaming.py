@@ -190,9 +190,9 @@ def test_silence_begins_the_stream_after_ten_seconds_and_is_filled(serve, model)
 
     with streaming(server.client) as events:
         assert next(events)["type"] == "start"
-        assert 9 < time.monotonic() - begin < 12
+        assert 9 < time.monotonic() - begin < 18
         assert next(events) == ": keepalive"
-        assert time.monotonic() - begin < 25
+        assert time.monotonic() - begin < 26
         rest = list(events)
 
     assert kinds([event for event in rest if event != ": keepalive"]) == WHOLE[1:]

@@ -304,12 +304,12 @@ def test_the_last_possible_day_is_a_valid_period(rita):
 
 def test_a_period_that_takes_too_long_is_answered_with_a_sentence(rita, monkeypatch):
     monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.01)
-    monkeypatch.setattr("review.insights.FIGURES", "SELECT pg_sleep(3)")
+    monkeypatch.setattr("review.insights.FIGURES", "SELECT pg_sleep(30)")
 
     begin = time.monotonic()
     page = rita.get(PAGE, period())
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
     assert "Choose fewer days." in page.content.decode()
 
 

@@ -537,7 +537,7 @@ def test_forms_are_safe_from_other_sites(rita):
 @pytest.fixture
 def slow_search(monkeypatch):
     def about(sessions, words):
-        return sessions.filter(RawSQL("pg_sleep(3)::text = ''", [], BooleanField()))
+        return sessions.filter(RawSQL("pg_sleep(30)::text = ''", [], BooleanField()))
 
     monkeypatch.setattr(ChatSessionQuerySet, "about", about)
     monkeypatch.setattr(reading, "LONGEST_QUERY_SECONDS", 0.05)
@@ -549,7 +549,7 @@ def test_a_search_that_takes_too_long_is_cancelled_and_answered_with_a_sentence(
 
     page = rita.get(SESSIONS, {"q": "node -node"}, follow=True)
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
     assert "That search would take too long." in page.content.decode()
     assert page.redirect_chain == [(SESSIONS, 302)]
 
