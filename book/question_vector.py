@@ -1,23 +1,27 @@
-"""The embedding of a reader's question."""
+"""The embedding of a reader's question.
+
+A call costs this process about as much for ten questions as for one. So questions that are asked
+while others are being embedded wait for one another for a moment, and go together.
+"""
 
 import asyncio
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from loguru import logger
 
 from book.remembered import Remembered
 from book.search import Query, Vector, text_to_embed, written_vector
 from llm.embeddings import EmbeddingModel, embed, embedding_model
-from llm.errors import ModelError
-from llm.providers import are_embeddings_embedded
+from llm.errors import ModelError, ModelRateLimited, ModelTimeout
+from llm.providers import EMBEDDED, are_embeddings_embedded
 
 QUESTION_SECONDS = 1.0  # a reader waits
+GATHERING_SECONDS = 0.01
+MOST_TOGETHER = 16
 
 # Readers ask the same again, such as what a page suggests.
 _remembered = Remembered[tuple[str, str], Vector](500)
-# What is being embedded: who asks the same meanwhile waits for the same call.
-type Asked = tuple[asyncio.AbstractEventLoop, str, EmbeddingModel, float]
-_asked: dict[Asked, asyncio.Task[Vector]] = {}
 
 
 async def with_vector(query: Query, seconds: float | None = None) -> Query:
@@ -46,25 +50,71 @@ async def _model() -> EmbeddingModel | None:
 async def _vector(text: str, model: EmbeddingModel, seconds: float) -> Vector:
     if known := _remembered.get((model.name, text)):
         return known
-    asked = asyncio.get_running_loop(), text, model, seconds
-    if asked not in _asked:
-        _asked[asked] = asyncio.create_task(_embed(text, model, seconds))
-        _asked[asked].add_done_callback(lambda task: _answered(asked, task))
-    return await asyncio.shield(_asked[asked])
+    asked = _asked.setdefault(asyncio.get_running_loop(), {})
+    questions = asked.setdefault((model, seconds), _Questions(model, seconds))
+    return await asyncio.shield(questions.vector(text))
 
 
-async def _embed(text: str, model: EmbeddingModel, seconds: float) -> Vector:
-    (values,) = await embed([text], model, deadline_seconds=seconds)
-    written = written_vector(values)
-    vector = Vector(written, len(values), model.name, model.languages)
-    _remembered.put((model.name, text), vector)
-    return vector
+class _Questions:
+    """Those that are asked on one event loop. The same question is embedded once, for all who ask
+    it meanwhile.
+    """
+
+    def __init__(self, model: EmbeddingModel, seconds: float) -> None:
+        self._model, self._seconds = model, seconds
+        # The embedded model computes one text after the other: the first would wait for the last.
+        self._most = 1 if model.provider.name == EMBEDDED else MOST_TOGETHER
+        self._vectors: dict[str, asyncio.Future[Vector]] = {}  # that are not there yet
+        self._gathered: list[str] = []
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def vector(self, text: str) -> "asyncio.Future[Vector]":
+        if text not in self._vectors:
+            loop = asyncio.get_running_loop()
+            self._vectors[text] = loop.create_future()
+            self._gathered.append(text)
+            if len(self._gathered) == self._most:
+                self._call()
+            elif len(self._gathered) == 1:
+                loop.call_later(GATHERING_SECONDS if self._calls else 0, self._call)
+        return self._vectors[text]
+
+    def _call(self) -> None:
+        texts, self._gathered = self._gathered, []
+        if texts:
+            call = asyncio.create_task(self._embed(texts))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _embed(self, texts: list[str]) -> None:
+        try:
+            vectors = await embed(texts, self._model, deadline_seconds=self._seconds)
+        except Exception as error:  # raised for those who asked
+            if len(texts) == 1 or isinstance(error, ModelTimeout | ModelRateLimited):
+                self._fail(texts, error)
+            else:  # perhaps for one of them alone
+                await asyncio.gather(*(self._embed([text]) for text in texts))
+        else:
+            for text, values in zip(texts, vectors, strict=True):
+                self._answer(text, values)
+
+    def _answer(self, text: str, values: list[float]) -> None:
+        model = self._model
+        vector = Vector(written_vector(values), len(values), model.name, model.languages)
+        _remembered.put((model.name, text), vector)
+        self._vectors.pop(text).set_result(vector)
+
+    def _fail(self, texts: list[str], error: Exception) -> None:
+        for text in texts:
+            vector = self._vectors.pop(text)
+            vector.set_exception(error)
+            vector.exception()  # retrieved also where nobody waits any more
 
 
-def _answered(asked: Asked, task: "asyncio.Task[Vector]") -> None:
-    del _asked[asked]
-    if not task.cancelled():
-        task.exception()  # retrieved also where nobody waits any more
+# What is asked of a model, with how much time, on each event loop.
+_asked: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[EmbeddingModel, float], _Questions]
+] = WeakKeyDictionary()
 
 
 def forget(vector: Vector) -> None:

@@ -223,7 +223,30 @@ def test_a_question_that_several_ask_at_once_is_embedded_once(models):
     assert len({each.vector for each in found}) == 1
     assert found[0].vector is not None
     assert len(models.embedding_requests) == 1
-    assert question_vector._asked == {}
+
+
+@pytest.mark.parametrize("odd", ["", "Question 3?"])
+def test_questions_that_come_while_another_is_embedded_go_together(models, odd):
+    def reply(body):
+        return Reply(status=400) if odd in body["input"] else Reply(delay=0.1)
+
+    models.embeds(reply)
+
+    async def ask_one_after_the_other():
+        asked = []
+        for number in range(6):
+            query = search.Query(f"Question {number}?")
+            asked.append(asyncio.create_task(question_vector.with_vector(query)))
+            await asyncio.sleep(0.001)
+        found = await asyncio.gather(*asked)
+        await completions.close_clients()
+        return found
+
+    found = asyncio.run(ask_one_after_the_other())
+
+    assert [each.question for each in found if each.vector is None] == [odd] * bool(odd)
+    sizes = [len(request["input"]) for request in models.embedding_requests]
+    assert sizes == [1, 5] + [1] * 5 * bool(odd)  # each by itself where they are refused together
 
 
 def test_many_chunks_are_found_by_an_index_with_the_same_result(index, monkeypatch):
