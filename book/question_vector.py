@@ -89,7 +89,7 @@ class _Questions:
     async def _embed(self, texts: list[str]) -> None:
         try:
             vectors = await embed(texts, self._model, deadline_seconds=self._seconds)
-        except Exception as error:  # raised for those who asked
+        except Exception as error:  # noqa: BLE001 - raised for those who asked
             if len(texts) == 1 or isinstance(error, ModelTimeout | ModelRateLimited):
                 self._fail(texts, error)
             else:  # perhaps for one of them alone

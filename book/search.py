@@ -78,6 +78,10 @@ ASKED_VECTOR = """
         set_config('hnsw.ef_search', '{ef_search}', true)
 """
 
+PAGE_URLS = """ARRAY[
+    %(page)s::text, %(page)s || '/', %(page)s || '.html', %(page)s || '/index.html'
+]"""
+
 SEARCH = """
 WITH edition AS MATERIALIZED (
     SELECT id, number, embedding_model, configurations, configuration_chunks, chunk_count,
@@ -203,8 +207,8 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = ANY(%(page_urls)s) THEN {bonus}::float8 ELSE 0 END
-        + CASE WHEN section_id = ANY(%(cited)s) THEN {bonus}::float8 ELSE 0 END AS total
+        + CASE WHEN page_url = ANY({page_urls}) THEN {bonus}::float8 ELSE 0 END
+        + CASE WHEN section_id = ANY(%(cited)s::bigint[]) THEN {bonus}::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
@@ -212,14 +216,15 @@ SELECT edition.number,
     (known_share + in_embeddings * coalesce(by_questions, by_texts)
         + (1 - in_embeddings) * coalesce(by_words, 0)) / 2,
     hits.id, page_url, anchor, heading_path, level, hits.language, text,
-    sketch, total, words, words_place, texts, texts_place, questions, questions_place,
+    array_to_string(sketch, ' '), total,
+    words, words_place, texts, texts_place, questions, questions_place,
     found_on.position, reader_on.position, reader_on.title
 FROM edition CROSS JOIN trust CROSS JOIN outstanding
 LEFT JOIN hits ON true
 LEFT JOIN book_page AS found_on ON found_on.edition_id = edition.id AND found_on.url = page_url
 LEFT JOIN LATERAL (
     SELECT position, title FROM book_page
-    WHERE edition_id = edition.id AND url = ANY(%(page_urls)s) LIMIT 1
+    WHERE edition_id = edition.id AND url = ANY({page_urls}) LIMIT 1
 ) AS reader_on ON true
 ORDER BY total DESC, hits.id
 """
@@ -256,8 +261,7 @@ class Rank(NamedTuple):
     place: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A section that was found; `score` is from 0 to 1, and comparable within one search."""
 
     section_id: int
@@ -333,28 +337,32 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "words": " ".join(words),
         "word_count": len(words) or 1,
         "words_before": searchable(before),
-        "page_urls": page_urls(query.page_url),
-        "cited": list(query.cited),
+        "page": page_stem(query.page_url),
+        "cited": written_array(query.cited),
         "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
         "configurations": None,
     }
     if query.vector is None:
         return _sql("", 0), values
     written, dimension, model, languages = query.vector
-    known = [configuration_of(each) for each in languages] or None
+    known = written_array(map(configuration_of, languages)) if languages else None
     return _sql(model, dimension), values | {"vector": written, "configurations": known}
 
 
-def page_urls(url: str) -> list[str]:
-    """How a page's address may be written: servers give one page at several."""
+def page_stem(url: str) -> str | None:
+    """What the addresses have in common at which servers give this page: see `PAGE_URLS`."""
     bare = urlsplit(url)._replace(query="", fragment="").geturl()
-    stem = bare.removesuffix("index.html").removesuffix("/").removesuffix(".html")
-    return [f"{stem}{end}" for end in ("", "/", ".html", "/index.html")] if stem else []
+    return bare.removesuffix("index.html").removesuffix("/").removesuffix(".html") or None
 
 
 def written_vector(vector: Iterable[float]) -> str:
     """As pgvector reads it."""
     return f"[{','.join(format(value, '.5g') for value in vector)}]"
+
+
+def written_array(values: Iterable[object]) -> str:
+    """Of numbers or plain words, as PostgreSQL reads it: psycopg takes several times as long."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 @lru_cache
@@ -381,6 +389,7 @@ def _sql(embedding_model: str, dimension: int) -> str:
         outstanding_by_words=OUTSTANDING_BY_WORDS,
         outstanding_by_vectors=OUTSTANDING_BY_VECTORS,
         asked_vector=vector,
+        page_urls=PAGE_URLS,
         by_texts=texts,
         by_questions=questions,
     )
@@ -393,11 +402,11 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
         return None
     edition, sureness = rows[0][:2]
     hits: list[Hit] = []
-    sketches: list[Set[int]] = []
+    sketches: list[Set[str]] = []
     for row in rows:
         if row[2] is None or len(hits) == limit:
             break
-        sketch = frozenset(row[9])
+        sketch = frozenset(row[9].split())
         if not any(are_alike(sketch, other, NEAR_DUPLICATE) for other in sketches):
             hits.append(_hit(row))
             sketches.append(sketch)

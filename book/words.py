@@ -104,17 +104,20 @@ def sketch(text: str) -> list[int]:
     return sorted({zlib.crc32(run.encode()) for run in runs})[:SKETCH_SIZE]
 
 
-def are_alike(one: Set[int], other: Set[int], least: float) -> bool:
-    """Whether two sketches have at least that `likeness`; most have nothing in common."""
+def are_alike(one: Set[int | str], other: Set[int | str], least: float) -> bool:
+    """Whether two sketches (of numbers, or those written as text) have at least that `likeness`;
+    most have nothing in common.
+    """
     if one.isdisjoint(other):
         return False
     common = len(one & other)
     return common >= least * max(len(one), len(other)) and likeness(one, other) >= least
 
 
-def likeness(one: Collection[int], other: Collection[int]) -> float:
+def likeness(one: Collection[int | str], other: Collection[int | str]) -> float:
     """About how much of two texts' runs of words is common to both, from 0 to 1."""
-    smallest = sorted({*one, *other})[:SKETCH_SIZE]
+    ours, theirs = {*map(int, one)}, {*map(int, other)}
+    smallest = sorted(ours | theirs)[:SKETCH_SIZE]
     if not smallest:
         return 0
-    return len({*one} & {*other} & {*smallest}) / len(smallest)
+    return len(ours & theirs & {*smallest}) / len(smallest)

@@ -6,6 +6,7 @@ from chat.citations.excerpts import Excerpts
 from chat.citations.instead import NOT_COVERED, wording
 from chat.citations.links import AllowedLinks
 from chat.citations.parser import Parser
+from chat.citations.sentences import last_sentence
 from llm.providers import is_demonstration
 
 
@@ -13,7 +14,8 @@ class Citing:
     """Feeds an answer's text through the parser of marks, and notes what it cites.
 
     `sources` names sections as they appear, each with the quote that supports the sentence so far
-    best; the last word is `evidence.of_answer`.
+    best, and is made for those who ask while the answer comes; the last word is
+    `evidence.of_answer`.
     """
 
     def __init__(self, excerpts: Excerpts, question: str) -> None:
@@ -28,11 +30,19 @@ class Citing:
         self._parser = Parser(self._excerpts.marks, self._excerpts.silent_mark, self._links)
         self._is_blank = True
         self._sections: list[Hit] = []
-        self.sources: list[Source] = []
+        self._sources: list[Source] = []
 
     @property
     def cited(self) -> Cited:
         return Cited(self._excerpts, self._sections, self._parser.is_silent)
+
+    @property
+    def sources(self) -> list[Source]:
+        for cited in self._parser.cited[len(self._sources) :]:
+            hit, sentence = self._by_mark[cited.mark], last_sentence(cited.text)
+            quote = best_quote([sentence], hit)
+            self._sources.append(source(len(self._sources) + 1, hit, quote))
+        return self._sources
 
     def feed(self, delta: str) -> str:
         """The reader's text that is now certain."""
@@ -52,12 +62,8 @@ class Citing:
     def _noted(self, text: str) -> str:
         self._is_blank = self._is_blank and not text.strip()
         for cited in self._parser.cited[len(self._sections) :]:
-            self._add(self._by_mark[cited.mark], cited.sentence)
+            self._sections.append(self._by_mark[cited.mark])
         return text
-
-    def _add(self, hit: Hit, sentence: str) -> None:
-        self._sections.append(hit)
-        self.sources.append(source(len(self._sections), hit, best_quote([sentence], hit)))
 
     def _credit(self) -> str:
         """The demonstration model writes no marks: what it was given first is its source, if that
@@ -66,6 +72,6 @@ class Citing:
         for best in self._excerpts.sections[:1]:
             if quote := near(self._question, best):
                 self._sections.append(best)
-                self.sources.append(source(1, best, quote))
+                self._sources.append(source(1, best, quote))
                 return " [1]"
         return ""

@@ -47,7 +47,7 @@ def _fitting(hits: Sequence[Hit], tokens: int, question: str) -> Iterator[Hit]:
         elif place == 0:
             room = tokens // 2 if len(hits) > 1 else tokens
             tokens -= room
-            yield replace(hit, text=_part(hit.text, room * CHARS_PER_TOKEN, question))
+            yield hit._replace(text=_part(hit.text, room * CHARS_PER_TOKEN, question))
 
 
 def _part(text: str, chars: int, question: str) -> str:

@@ -10,7 +10,6 @@ from itertools import batched
 from typing import NamedTuple
 
 LETTERS, DIGITS = "ghjkmnpqrstvwxz", "23456789"
-FORM = (LETTERS, DIGITS, LETTERS, DIGITS, LETTERS)
 
 BEGIN, END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _L, _D = f"[{LETTERS}{LETTERS.upper()}]", f"[{DIGITS}]"
@@ -18,7 +17,9 @@ MARK_LETTERS = _L + _D + _L + _D + _L + END
 MARK = BEGIN + MARK_LETTERS
 # What may become a mark, at the end of a text.
 PARTIAL_MARK = f"{BEGIN}{_L}(?:{_D}(?:{_L}(?:{_D}{_L}?)?)?)?"
-STRICT = re.compile("".join(f"[{characters}]" for characters in FORM))
+STRICT = re.compile(f"[{LETTERS}][{DIGITS}]" * 2 + f"[{LETTERS}]")
+_PAIRS = [letter + digit for letter in LETTERS for digit in DIGITS]
+_COUNT = len(_PAIRS)
 
 _ANY_MARK = re.compile(BEGIN + "(?:[A-Za-z][0-9]){2}[A-Za-z]" + END)
 _ORIGIN = re.compile(r"†[^,;]*")  # as in `k7m2x†L1-L3`
@@ -37,9 +38,10 @@ def hand_out(number: int) -> list[str]:
     """So many marks, distinct and unguessable."""
     marks: dict[str, None] = {}
     while len(marks) < number:
-        for piece in batched(secrets.token_bytes(number * len(FORM)), len(FORM)):
-            signs = zip(piece, FORM, strict=True)
-            marks["".join(of[byte % len(of)] for byte, of in signs)] = None
+        drawn = secrets.token_bytes(6 * number)
+        for first, second, third in batched(memoryview(drawn).cast("H"), 3):
+            mark = _PAIRS[first % _COUNT] + _PAIRS[second % _COUNT] + LETTERS[third % len(LETTERS)]
+            marks[mark] = None
     return list(marks)[:number]
 
 

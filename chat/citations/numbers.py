@@ -8,14 +8,13 @@ from chat.citations import marks
 from chat.citations.lines import Lines
 from chat.citations.marks import MARK
 from chat.citations.patterns import MATH_END, PARENTHESES, PARTIAL_PARENTHESES, WITHIN
-from chat.citations.sentences import last_sentence
 
 
 class Cited(NamedTuple):
-    """A first citation. `sentence` is the reader's text, as far as it came, that cites."""
+    """A first citation. `text` is the end of the reader's text, as far as it had come."""
 
     mark: str
-    sentence: str
+    text: str
 
 
 class Numbers(Lines):
@@ -48,7 +47,7 @@ class Numbers(Lines):
     def _number(self, mark: str) -> int:
         if mark not in self._numbers:
             self._numbers[mark] = len(self._numbers) + 1
-            self.cited.append(Cited(mark, last_sentence(self._out.so_far)))
+            self.cited.append(Cited(mark, self._out.so_far))
         return self._numbers[mark]
 
     def _are_cited(self, written: Iterable[str]) -> bool:

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-NUMBER = r"\[(\d{1,4})\](?!\()"
-NUMBERS = r"(?:[ \t]*\[\d{1,4}\](?!\())+"
-CITED = re.compile(NUMBER)
+NUMBER = re.compile(r"\[\d{1,4}\](?!\()")
+NUMBERS = rf"(?:[ \t]*{NUMBER.pattern})+"
 ONLY_NUMBERS = re.compile(NUMBERS)
 # Opens or closes a block of code; inline code.
 FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}(?=[^`]*\Z)|~{3,})")
@@ -36,6 +35,9 @@ def without_numbers(text: str) -> str:
     """Without the numbers of sources, except in code."""
     if "[" not in text:
         return text
+    if "`" not in text and "~~~" not in text:
+        *before, last = NUMBER.split(text)
+        return "".join([*(part.rstrip(" \t") for part in before), last])
     parts = []
     for is_code, block in _blocks(text):
         parts.append(block if is_code else NUMBERS_OR_CODE.sub(lambda m: m[1] or "", block))
@@ -62,9 +64,13 @@ def _read(sentence: str) -> tuple[list[int], str]:
     if "[" not in sentence:
         return [], sentence
     if "`" not in sentence:
-        return [*map(int, CITED.findall(sentence))], ONLY_NUMBERS.sub("", sentence).strip()
-    numbers = [*map(int, CITED.findall(INLINE_CODE.sub("", sentence)))]
-    return numbers, NUMBERS_OR_CODE.sub(lambda m: m[1] or "", sentence).strip()
+        return _numbers(sentence), ONLY_NUMBERS.sub("", sentence).strip()
+    plain = NUMBERS_OR_CODE.sub(lambda m: m[1] or "", sentence).strip()
+    return _numbers(INLINE_CODE.sub("", sentence)), plain
+
+
+def _numbers(prose: str) -> list[int]:
+    return [int(number[1:-1]) for number in NUMBER.findall(prose)]
 
 
 def last_sentence(text: str) -> str:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from loguru import logger
 
+from book.search import written_array
 from chat.citations.evidence import NOTHING, Evidence, of_answer, of_passage
 from chat.citations.excerpts import Excerpts
 from chat.citations.instead import excerpts_as_answer
@@ -94,7 +95,7 @@ class End:
         return values | {
             "sources": json.dumps(evidence.sources),
             "nearest": json.dumps(evidence.nearest),
-            "found": list(evidence.found),
+            "found": written_array(evidence.found),
         }
 
 

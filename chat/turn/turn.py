@@ -75,7 +75,7 @@ class Turn:
         self.has_book = False
         self.excerpts: Excerpts | None = None  # of the book, that the answer is to rest on
         self.citing: Citing | None = None
-        self.sources: Sequence[Source] = ()  # what the text cites so far, by number
+        self._sources: Sequence[Source] = ()  # of a text that is not the model's
         self.saved_at = self.began  # when its reply was last written to
         self.span: telemetry.Span = telemetry.NO_SPAN  # of the turn as a whole
         self.unsaved = False  # whether there is text since then
@@ -111,27 +111,22 @@ class Turn:
 
     def _add_written(self, written: str) -> None:
         """What the model writes, as its reader gets it."""
-        self._add_cited(self.citing.feed(written) if self.citing else written)
+        self._add(self.citing.feed(written) if self.citing else written)
 
     def finish_text(self, written: str = "") -> None:
         """The model is at the end of what it has streamed, or has `written` this at once."""
         if self.citing:
-            self._add_cited(self.citing.feed(written))
-            self._add_cited(self.citing.finish(self.question.language))
-
-    def _add_cited(self, text: str) -> None:
-        if self.citing:
-            self.sources = self.citing.sources
-        if text:
-            self.add_delta(text)
+            self._add(self.citing.feed(written))
+            self._add(self.citing.finish(self.question.language))
 
     def write(self, text: str, sources: Sequence[Source]) -> None:
         """A text that is not this turn's model's."""
-        self.sources = sources
-        if text:
-            self.add_delta(text)
+        self._sources = sources
+        self._add(text)
 
-    def add_delta(self, delta: str) -> None:
+    def _add(self, delta: str) -> None:
+        if not delta:
+            return
         if self.first_token_ms is None and self._streaming:
             self.first_token_ms = self.elapsed_ms
         self.deltas.append(delta)
@@ -157,6 +152,11 @@ class Turn:
         self._changed.set()
 
     # Followed by a reader -------------------------------------------------------------------
+    @property
+    def sources(self) -> Sequence[Source]:
+        """What the text cites so far, by number."""
+        return self._sources or (self.citing.sources if self.citing else ())
+
     @property
     def text(self) -> str:
         """All of the text so far."""

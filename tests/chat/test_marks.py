@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from chat.citations.links import AllowedLinks
 from chat.citations.marks import hand_out
 from chat.citations.parser import Parser
-from chat.citations.sentences import cited_sentences, without_numbers
+from chat.citations.sentences import cited_sentences, last_sentence, without_numbers
 
 FIRST, SECOND, SILENT = "k7m2x", "m2k4s", "z9z9z"
 STRANGE = "h3h3h"
@@ -109,7 +109,8 @@ def test_numbers_name_marks_in_order_of_appearance_with_the_sentence_that_cites(
     text, parsing = read("Nodes talk [m2k4s]. They have names, e.g. a.b [k7m2x], too [m2k4s].")
 
     assert text == "Nodes talk [1]. They have names, e.g. a.b [2], too [1]."
-    assert parsing.cited == [(SECOND, "Nodes talk"), (FIRST, "They have names, e.g. a.b")]
+    cited = [(mark, last_sentence(text)) for mark, text in parsing.cited]
+    assert cited == [(SECOND, "Nodes talk"), (FIRST, "They have names, e.g. a.b")]
 
 
 @pytest.mark.parametrize(
