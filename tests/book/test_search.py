@@ -228,21 +228,22 @@ def test_a_question_that_several_ask_at_once_is_embedded_once(models):
 @pytest.mark.parametrize("odd", ["", "Question 3?"])
 def test_questions_that_come_while_another_is_embedded_go_together(models, odd):
     def reply(body):
-        return Reply(status=400) if odd in body["input"] else Reply(delay=0.1)
+        return Reply(status=400) if odd in body["input"] else Reply(delay=0.5)
 
     models.embeds(reply)
 
-    async def ask_one_after_the_other():
-        asked = []
-        for number in range(6):
-            query = search.Query(f"Question {number}?")
-            asked.append(asyncio.create_task(question_vector.with_vector(query)))
-            await asyncio.sleep(0.001)
-        found = await asyncio.gather(*asked)
+    def asked(number):
+        query = search.Query(f"Question {number}?")
+        return asyncio.create_task(question_vector.with_vector(query))
+
+    async def ask_one_and_then_the_others():
+        first = asked(0)
+        await asyncio.sleep(0.05)
+        found = await asyncio.gather(first, *map(asked, range(1, 6)))
         await completions.close_clients()
         return found
 
-    found = asyncio.run(ask_one_after_the_other())
+    found = asyncio.run(ask_one_and_then_the_others())
 
     assert [each.question for each in found if each.vector is None] == [odd] * bool(odd)
     sizes = [len(request["input"]) for request in models.embedding_requests]
