@@ -177,7 +177,7 @@ class SectionAdmin(OfReaders, NeverDeleted):
         rows = of_content.values_list("text", "language")
         if not rows:
             return "none is written"
-        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} ({})</li>", rows))
+        return format_html("<ul>{}</ul>", format_html_join("", "<li><bdi>{}</bdi> ({})</li>", rows))
 
     @admin.display(description="answers that cite it")
     def citations(self, section: Section) -> SafeString | str:
