@@ -29,6 +29,7 @@ def test_editions_are_listed_with_what_they_hold_and_cost(index, staff, settings
     one = staff.get(reverse("admin:book_edition_change", args=[Edition.objects.get().pk]))
 
     assert "Edition 1" in page
+    assert "Times are in UTC." in page
     assert "0.0900" in page  # five answers: 55 tokens of prompts and 35 of text
     assert "word-vectors" in one.content.decode()
     assert staff.get(reverse("admin:index")).status_code == 200
