@@ -32,12 +32,12 @@ from review.templatetags.review import page_link
 MAX_FOUND = 20
 
 
-def column(field: str, label: str) -> Callable[[Any, Edition], int]:
-    """A column with a shorter name than its field's."""
+def column(field: str, label: str) -> Callable[[Any, Edition], int | None]:
+    """A column with a shorter name than its field's; a draft is not counted yet."""
 
-    @admin.display(description=label)
-    def show(self: Any, edition: Edition) -> int:
-        return int(getattr(edition, field))
+    @admin.display(description=label, empty_value="-")
+    def show(self: Any, edition: Edition) -> int | None:
+        return int(getattr(edition, field)) if edition.number else None
 
     return show
 
@@ -118,7 +118,9 @@ class EditionAdmin(OfReaders, Indexing):
     def state(self, edition: Edition) -> str:
         if edition.is_current:
             return format_html("<strong>{}</strong>", "current")
-        return "former" if edition.number else "not finished"
+        if edition.number:
+            return "former"
+        return "being indexed" if runs.is_running() else "interrupted; the next run goes on with it"
 
     @admin.display(description="outdated answers")
     def outdated(self, edition: Edition) -> SafeString | str:
