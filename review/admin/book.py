@@ -46,7 +46,6 @@ class Indexing(NeverDeleted):
     """The list of editions, with the latest run above it and a button for another one."""
 
     class Media:
-        css = {"all": ["review/review.css"]}
         js = [Script("review/run.js", defer=True)]
 
     def get_urls(self) -> list[URLPattern]:
@@ -146,9 +145,6 @@ class SectionAdmin(OfReaders, NeverDeleted):
         "path", "page", "language", "level", "markdown", "questions", "citations",
     )  # fmt: skip
     of_readers = ("citations",)
-
-    class Media:
-        css = {"all": ["review/review.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         current = Place.objects.filter(edition__is_current=True, section=OuterRef("pk"))

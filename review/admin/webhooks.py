@@ -62,9 +62,6 @@ class WebhookEventAdmin(NeverDeleted):
         "delivered_at", "given_up_at",
     )  # fmt: skip
 
-    class Media:
-        css = {"all": ["review/review.css"]}
-
     def get_queryset(self, request: HttpRequest) -> WebhookEventQuerySet:
         return cast(WebhookEventQuerySet, super().get_queryset(request)).with_state()
 
