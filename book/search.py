@@ -7,6 +7,7 @@ what was measured is in docs/performance.md.
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import batched
 from typing import Any, NamedTuple
@@ -84,8 +85,8 @@ PAGE_URLS = """ARRAY[
 
 SEARCH = """
 WITH edition AS MATERIALIZED (
-    SELECT id, number, embedding_model, configurations, configuration_chunks, chunk_count,
-        question_count
+    SELECT id, number, published_at, embedding_model, configurations, configuration_chunks,
+        chunk_count, question_count
     FROM book_edition WHERE is_current
 ),
 languages AS MATERIALIZED (
@@ -218,7 +219,7 @@ SELECT edition.number,
     hits.id, page_url, anchor, heading_path, level, hits.language, text,
     array_to_string(sketch, ' '), total,
     words, words_place, texts, texts_place, questions, questions_place,
-    found_on.position, reader_on.position, reader_on.title
+    found_on.position, reader_on.position, reader_on.title, edition.published_at
 FROM edition CROSS JOIN trust CROSS JOIN outstanding
 LEFT JOIN hits ON true
 LEFT JOIN book_page AS found_on ON found_on.edition_id = edition.id AND found_on.url = page_url
@@ -305,6 +306,7 @@ class Found:
     hits: list[Hit]
     sureness: float | None
     reader_page: "ReaderPage | None" = None
+    published_at: datetime | None = None  # the edition
 
 
 class ReaderPage(NamedTuple):
@@ -410,9 +412,9 @@ def read_rows(rows: Sequence[tuple[Any, ...]], limit: int) -> Found | None:
         if not any(are_alike(sketch, other, NEAR_DUPLICATE) for other in sketches):
             hits.append(_hit(row))
             sketches.append(sketch)
-    position, title = rows[0][18:20]
+    position, title, published_at = rows[0][18:21]
     reader_page = None if position is None else ReaderPage(position, title)
-    return Found(edition, hits, sureness, reader_page)
+    return Found(edition, hits, sureness, reader_page, published_at)
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:

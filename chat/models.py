@@ -13,7 +13,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models, transaction
-from django.db.models import Exists, Func, OuterRef, Q, Value
+from django.db.models import Case, Exists, Func, OuterRef, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -506,18 +506,18 @@ class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
     def pending(self) -> Self:
         return self.filter(delivered_at=None, given_up_at=None)
 
-    def waiting(self) -> Self:
-        return self.pending().filter(error="")
-
-    def failing(self) -> Self:
-        """Failed so far; they are sent again."""
-        return self.pending().exclude(error="")
-
-    def delivered(self) -> Self:
-        return self.filter(delivered_at__isnull=False)
-
-    def given_up(self) -> Self:
-        return self.filter(given_up_at__isnull=False)
+    def with_state(self) -> Self:
+        """Each with its `state`, which may be filtered by."""
+        state = WebhookEvent.State
+        delivered, given_up = Q(delivered_at__isnull=False), Q(given_up_at__isnull=False)
+        of_each = Case(
+            When(delivered, then=Value(state.DELIVERED)),
+            When(given_up, then=Value(state.GIVEN_UP)),
+            When(error="", then=Value(state.WAITING)),
+            default=Value(state.FAILING),
+            output_field=models.CharField(),
+        )
+        return self.annotate(state=of_each)
 
     def send_again(self) -> int:
         """Those that have failed are due at once; returns how many.
@@ -547,6 +547,14 @@ class WebhookEvent(models.Model):
         SILENT = "reply.silent"
         BUDGET = "budget.reached"
         INDEXED = "edition.indexed"
+
+    class State(models.TextChoices):
+        """Of a row of `WebhookEventQuerySet.with_state`."""
+
+        WAITING = "waiting"
+        FAILING = "failing"  # so far: it is sent again
+        DELIVERED = "delivered"
+        GIVEN_UP = "given up"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     kind = models.CharField(max_length=32, choices=Kind)

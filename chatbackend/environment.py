@@ -11,9 +11,10 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from chatbackend import env_file, postgres_url
+from pydantic_core import Url
+
+from chatbackend import env_file, postgres_url, web_addresses
 from chatbackend.paths import OWN_NAMES
 from chatbackend.web_addresses import host_of, origin_of
 from llm.prices import Prices, price_pair
@@ -136,37 +137,35 @@ def host_names(name: str) -> list[str]:
 
 def web_address(name: str) -> str:
     def cast(raw: str) -> str:
-        if not _is_web_address(raw):
-            raise ValueError(f"{name} must be an http:// or https:// address.")
+        _checked(name, raw)
         return raw
 
     return read(name, "", cast)
 
 
-def _is_web_address(raw: str) -> bool:
+def _checked(name: str, raw: str) -> Url:
     try:
-        address = urlsplit(raw)
-        has_host = bool(address.hostname) and address.port != 0
-    except ValueError:  # brackets without an IPv6 address, a port beyond all
-        return False
-    is_http = address.scheme in ("http", "https")
-    return is_http and has_host and not re.search(r"[\s\x00-\x20\x7f]", raw)
+        return web_addresses.web_address(raw)
+    except ValueError:
+        raise ValueError(f"{name} must be an http:// or https:// address.") from None
 
 
 def public_address(name: str) -> str:
     """An address without a final slash, whose path (if any) is none of the service's own."""
-    address = web_address(name).rstrip("/")
 
-    def cast(_: str) -> str:
-        parts = urlsplit(address)
-        origin = origin_of(address)
-        if parts.query or parts.fragment or not PUBLIC_PATH.fullmatch(parts.path):
+    def cast(raw: str) -> str:
+        parts = _checked(name, raw)
+        path = (parts.path or "").rstrip("/")
+        if parts.query or parts.fragment or not PUBLIC_PATH.fullmatch(path):
             raise ValueError(f"{name}'s path must be words of letters, digits, “-”, “_” or “.”.")
-        if parts.path.removeprefix("/") in OWN_NAMES:
-            raise ValueError(f"{name}'s path must not be one of the service's own, {parts.path}.")
-        return origin + parts.path
+        if path.removeprefix("/") in OWN_NAMES:
+            raise ValueError(f"{name}'s path must not be one of the service's own, {path}.")
+        try:
+            return origin_of(raw) + path
+        except ValueError:
+            raise ValueError(f"{name} must have no user name and no wildcard.") from None
 
-    return read(name, "", cast) if address else ""
+    return read(name, "", cast)
 
 
 def origins(name: str) -> list[str]:

@@ -11,8 +11,21 @@ from pydantic import ValidationError
 from pydantic_core import Url
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Two addresses run together, or an address that no browser would send.
-NEVER_IN_AN_ORIGIN = re.compile(r"[\s;*\\\x00-\x20\x7f]")
+# In full: browsers repair much, such as `https:book.example`, which other clients do not.
+WEB_ADDRESS = re.compile(r"https?://(?![/?#])[^\s\\\x00-\x20\x7f]+", re.IGNORECASE)
+# Two addresses run together, or a wildcard.
+NEVER_IN_AN_ORIGIN = re.compile("[;*]")
+
+
+def web_address(address: str) -> Url:
+    """An http or https address, in its parts.
+
+    Raises ValueError for what is none, and what nothing can be sent to.
+    """
+    url = _parsed(address)
+    if not WEB_ADDRESS.fullmatch(address) or url.port == 0:
+        raise ValueError("not an http:// or https:// address")
+    return url
 
 
 def origin_of(address: str) -> str:
@@ -20,16 +33,9 @@ def origin_of(address: str) -> str:
 
     Raises ValueError for what no browser would send as `Origin`.
     """
-    url = _parsed(address)
-    if (
-        "://" not in address
-        or url.scheme not in DEFAULT_PORTS
-        or url.username
-        or url.password
-        or url.port == 0
-        or NEVER_IN_AN_ORIGIN.search(address)
-    ):
-        raise ValueError("not an http:// or https:// address")
+    url = web_address(address)
+    if url.username or url.password or NEVER_IN_AN_ORIGIN.search(address):
+        raise ValueError("not an address that a browser sends as an origin")
     port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
     return f"{url.scheme}://{url.host}{port}"
 

@@ -17,8 +17,8 @@ from review.addresses import is_in_book, shown
 MAX_CHARS = 50_000  # longer text is shown unformatted
 MAX_BRACKETS = 500  # more would take the parser time by the square of their number
 TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li",
-    "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "bdi", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
+    "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 
 
@@ -29,7 +29,10 @@ def _show_destinations(state: StateCore) -> None:
 
 
 def _with_destinations(tokens: list[Token]) -> list[Token]:
-    """After each link that leaves the book, where it leads; the label may claim anything."""
+    """After each link that leaves the book, where it leads; the label may claim anything.
+
+    Isolated, since a mark for another direction of writing in front of it would turn it around.
+    """
     found: list[Token] = []
     destination = ""
     for token in tokens:
@@ -37,7 +40,11 @@ def _with_destinations(tokens: list[Token]) -> list[Token]:
         if token.type == "link_open":
             destination = str(token.attrs.get("href", ""))
         elif token.type == "link_close" and not is_in_book(destination):
-            found.append(Token("text", "", 0, content=f" (→ {shown(destination)})"))
+            found += [
+                Token("html_inline", "", 0, content=" <bdi>"),
+                Token("text", "", 0, content=f"(→ {shown(destination)})"),
+                Token("html_inline", "", 0, content="</bdi>"),
+            ]
     return found
 
 

@@ -82,8 +82,13 @@ def arguments_of(params: Params) -> Search | Fetch | Ask:
     try:
         return ARGUMENTS[name].model_validate(params.get("arguments") or {})
     except ValidationError as error:
-        found = error.errors()
-        raise invalid_request(each | {"loc": ("body", *each["loc"])} for each in found) from error
+        raise invalid_request(_located(each) for each in error.errors()) from error
+
+
+def _located(error: Mapping[str, Any]) -> dict[str, Any]:
+    """What `fetch` calls the id is a section's, and not a session's as elsewhere."""
+    named = ("section_id" if part == "id" else part for part in error["loc"])
+    return {**error, "loc": ("body", *named)}
 
 
 async def call(request: HttpRequest, arguments: Search | Fetch) -> dict[str, Any]:

@@ -39,6 +39,7 @@ IN_BUDGET = """
 """
 # Whose excerpts are the answer where the budget is used up.
 CURRENT_EDITION = "(SELECT number FROM book_edition WHERE is_current)"
+PUBLISHED_AT = "(SELECT published_at FROM book_edition WHERE is_current)"
 HAS_BOOK = f"{CURRENT_EDITION} IS NOT NULL"
 SECONDS_LEFT = """
 SELECT %(period)s - extract(epoch FROM now() - began_at)::float8

@@ -55,7 +55,8 @@ reply AS (
     FROM question
     RETURNING id
 )
-SELECT {edition}, {in_budget}, {replaced_ids}, earlier.question, earlier.answer, earlier.cited
+SELECT {edition}, {in_budget}, {published_at}, {replaced_ids},
+    earlier.question, earlier.answer, earlier.cited
 FROM reply {history}
 """
 SESSION = """
@@ -82,6 +83,7 @@ class Opened:
     cited: list[int] = field(default_factory=list)  # sections, by the answers among these
     edition: int | None = None  # the current one's number; None without a book
     in_budget: bool = True
+    published_at: datetime | None = None  # when that was; a restore may give its number to another
     finished: Message | None = None
 
 
@@ -163,6 +165,7 @@ def _opening(turn: Turn, now: datetime, admission: Statement) -> Statement:
         replaced_ids=replacing.IDS if replaces else replacing.NO_IDS,
         edition=limits.CURRENT_EDITION,
         in_budget=limits.IN_BUDGET if budget else "true",
+        published_at=limits.PUBLISHED_AT,
         history=WITH_HISTORY if has_history else NO_HISTORY,
     )
     of_history = history.values(turn.session_id, replaces or turn.reply_id)
@@ -175,12 +178,12 @@ def _from_rows(turn: Turn, rows: list[Row]) -> Opened:
         turn.reply_id,
         history.from_rows(rows),
         history.cited(rows),
-        *rows[0][:2],
+        *rows[0][:3],
     )
 
 
 def _replaced(rows: list[Row]) -> list[UUID]:
-    return rows[0][2] if rows else []
+    return rows[0][3] if rows else []
 
 
 # The closer look ----------------------------------------------------------------------------
@@ -260,6 +263,8 @@ def _begin_again(turn: Turn, failed: Message) -> Opened:
 
 def _reopened(turn: Turn, reply: Message) -> Opened:
     question = turn.question
+    edition = Edition.objects.current().values_list("number", "published_at").first()
+    number, published_at = edition or (None, None)
     exchanges: Exchanges = []
     if question.session_id is not None and not question.selected_text:
         exchanges = history.exchanges_before(reply.session_id, reply.id)
@@ -267,8 +272,9 @@ def _reopened(turn: Turn, reply: Message) -> Opened:
         reply.session_id,
         reply.id,
         exchanges,
-        edition=Edition.objects.current().values_list("number", flat=True).first(),
+        edition=number,
         in_budget=limits.is_in_budget(timezone.now()),
+        published_at=published_at,
     )
 
 

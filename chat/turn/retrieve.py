@@ -8,6 +8,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 import psycopg
 from django.conf import settings
@@ -31,8 +32,9 @@ SEARCH_SECONDS = 4
 # What a model of 135 million parameters can bear.
 DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS = 2, 500
 
-# What an edition has for a question. Readers ask the same again, such as what a page suggests.
-_remembered = Remembered[tuple[int, Query], Found](100)
+# What an edition, known by when it was published, has for a question. Readers ask the same again,
+# such as what a page suggests.
+_remembered = Remembered[tuple[datetime | None, Query], Found](100)
 MOST_REMEMBERED_CHARS = 50_000  # of one question's sections
 
 # Whether there was a book when this process last opened a turn: without one no question is
@@ -74,11 +76,11 @@ class Retrieval:
             await self.drop()
             return None
         begin = time.monotonic()
-        found = await self._find(opened, opened.edition)
+        found = await self._find(opened)
         telemetry.measure("chat.retrieval.duration", time.monotonic() - begin)
         return chosen(found, self._question.text) if found else None
 
-    async def _find(self, opened: Opened, edition: int) -> Found | None:
+    async def _find(self, opened: Opened) -> Found | None:
         before = opened.exchanges[-1][0] if opened.exchanges else ""
         query = replace(self._query, before=before, cited=tuple(opened.cited))
         if self._embedding:
@@ -86,14 +88,14 @@ class Retrieval:
             query = replace(query, vector=embedded.vector)
         else:
             query = await _embedded(query)
-        if known := _remembered.get((edition, query)):
+        if known := _remembered.get((opened.published_at, query)):
             return known
         with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
             found = await find_sections(query, SECTIONS)
             span.set({"chat.sections": len(found.hits) if found else 0})
         if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
             # It may have been published since the turn was opened.
-            _remembered.put((found.edition, query), found)
+            _remembered.put((found.published_at, query), found)
         return found
 
 

@@ -32,12 +32,12 @@ from review.templatetags.review import page_link
 MAX_FOUND = 20
 
 
-def column(field: str, label: str) -> Callable[[Any, Edition], int]:
-    """A column with a shorter name than its field's."""
+def column(field: str, label: str) -> Callable[[Any, Edition], int | None]:
+    """A column with a shorter name than its field's; a draft is not counted yet."""
 
-    @admin.display(description=label)
-    def show(self: Any, edition: Edition) -> int:
-        return int(getattr(edition, field))
+    @admin.display(description=label, empty_value="-")
+    def show(self: Any, edition: Edition) -> int | None:
+        return int(getattr(edition, field)) if edition.number else None
 
     return show
 
@@ -46,7 +46,6 @@ class Indexing(NeverDeleted):
     """The list of editions, with the latest run above it and a button for another one."""
 
     class Media:
-        css = {"all": ["review/review.css"]}
         js = [Script("review/run.js", defer=True)]
 
     def get_urls(self) -> list[URLPattern]:
@@ -118,7 +117,9 @@ class EditionAdmin(OfReaders, Indexing):
     def state(self, edition: Edition) -> str:
         if edition.is_current:
             return format_html("<strong>{}</strong>", "current")
-        return "former" if edition.number else "not finished"
+        if edition.number:
+            return "former"
+        return "being indexed" if runs.is_running() else "interrupted; the next run goes on with it"
 
     @admin.display(description="outdated answers")
     def outdated(self, edition: Edition) -> SafeString | str:
@@ -144,9 +145,6 @@ class SectionAdmin(OfReaders, NeverDeleted):
         "path", "page", "language", "level", "markdown", "questions", "citations",
     )  # fmt: skip
     of_readers = ("citations",)
-
-    class Media:
-        css = {"all": ["review/review.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         current = Place.objects.filter(edition__is_current=True, section=OuterRef("pk"))
@@ -177,7 +175,7 @@ class SectionAdmin(OfReaders, NeverDeleted):
         rows = of_content.values_list("text", "language")
         if not rows:
             return "none is written"
-        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} ({})</li>", rows))
+        return format_html("<ul>{}</ul>", format_html_join("", "<li><bdi>{}</bdi> ({})</li>", rows))
 
     @admin.display(description="answers that cite it")
     def citations(self, section: Section) -> SafeString | str:

@@ -95,9 +95,6 @@ class ChatSessionAdmin(Transcript, ReadOnlyAdmin):
     sortable_by = ()
     actions = ("judge_good", "judge_needs_work", "judge_harmful", "export_jsonl", "export_csv")
 
-    class Media:
-        css = {"all": ["review/review.css"]}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SessionList
 

@@ -1,7 +1,7 @@
 """The list of events for the operator's webhook: what became of each, and another attempt."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -15,7 +15,7 @@ from chat.models import WebhookEvent, WebhookEventQuerySet
 from chat.webhooks import delivery
 from review.admin.reading import NeverDeleted
 
-STATES = ("waiting", "failing", "delivered", "given up")
+State = WebhookEvent.State
 
 
 class EventFilter(SimpleListFilter):
@@ -34,11 +34,10 @@ class StateFilter(SimpleListFilter):
     title = parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Iterable[tuple[str, str]]:
-        return [(state, state) for state in STATES]
+        return [(state, state) for state in State.values]
 
     def queryset(self, request: HttpRequest, events: Any) -> Any:
-        state = self.value()
-        return getattr(events, state.replace(" ", "_"))() if state in STATES else events
+        return events.filter(state=self.value()) if self.value() else events
 
 
 @admin.register(WebhookEvent)
@@ -63,8 +62,8 @@ class WebhookEventAdmin(NeverDeleted):
         "delivered_at", "given_up_at",
     )  # fmt: skip
 
-    class Media:
-        css = {"all": ["review/review.css"]}
+    def get_queryset(self, request: HttpRequest) -> WebhookEventQuerySet:
+        return cast(WebhookEventQuerySet, super().get_queryset(request)).with_state()
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         may_change = request.user.has_perm("chat.change_webhookevent")
@@ -86,11 +85,10 @@ class WebhookEventAdmin(NeverDeleted):
         return event.kind
 
     @admin.display(description="state")
-    def state(self, event: WebhookEvent) -> str:
-        state = _state_of(event)
-        has_failed = state in ("failing", "given up")
+    def state(self, event: Any) -> str:
+        has_failed = event.state in (State.FAILING, State.GIVEN_UP)
         return format_html(
-            '<span class="badge {}">{}</span>', "failed" if has_failed else "", state
+            '<span class="badge {}">{}</span>', "failed" if has_failed else "", event.state
         )
 
     @admin.display(description="last error", empty_value="-")
@@ -98,8 +96,8 @@ class WebhookEventAdmin(NeverDeleted):
         return event.error or None
 
     @admin.display(description="next attempt", empty_value="-")
-    def next_attempt(self, event: WebhookEvent) -> Any:
-        return event.due_at if _state_of(event) in ("waiting", "failing") else None
+    def next_attempt(self, event: Any) -> Any:
+        return event.due_at if event.state in (State.WAITING, State.FAILING) else None
 
     @admin.display(description="about")
     def about(self, event: WebhookEvent) -> str:
@@ -107,15 +105,6 @@ class WebhookEventAdmin(NeverDeleted):
             return event.subject
         url = reverse("admin:chat_message_change", args=[event.subject])
         return format_html('<a href="{}">reply {}…</a>', url, event.subject[:8])
-
-
-def _state_of(event: WebhookEvent) -> str:
-    """One of STATES."""
-    if event.delivered_at:
-        return "delivered"
-    if event.given_up_at:
-        return "given up"
-    return "failing" if event.error else "waiting"
 
 
 @async_to_sync

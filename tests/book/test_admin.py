@@ -29,6 +29,7 @@ def test_editions_are_listed_with_what_they_hold_and_cost(index, staff, settings
     one = staff.get(reverse("admin:book_edition_change", args=[Edition.objects.get().pk]))
 
     assert "Edition 1" in page
+    assert "Times are in UTC." in page
     assert "0.0900" in page  # five answers: 55 tokens of prompts and 35 of text
     assert "word-vectors" in one.content.decode()
     assert staff.get(reverse("admin:index")).status_code == 200
@@ -52,7 +53,7 @@ def test_a_section_is_shown_with_its_questions_and_cannot_be_changed(index, staf
     page = staff.get(address).content.decode()
 
     assert "<code>camera_driver</code>" in page
-    assert "Why Names? (en)" in page
+    assert "<bdi>Why Names?</bdi> (en)" in page
     assert staff.post(address, {"text": "x"}).status_code == 403
     assert staff.get(reverse("admin:book_section_add")).status_code == 403
     assert staff.get(reverse("admin:book_section_delete", args=[section.pk])).status_code == 403

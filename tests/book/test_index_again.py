@@ -116,8 +116,15 @@ def test_while_a_run_works_no_other_is_started(ann, settings):
 
 def test_a_run_that_was_killed_is_interrupted(ann):
     Run.objects.create(source="x", stage="pages")
+    Edition.objects.create(source="x")
+    draft = '<td class="field-state">{}</td>'
 
-    assert "It was interrupted." in ann.get(EDITIONS).content.decode()
+    with locked(runs.LOCK, lambda: None):
+        assert draft.format("being indexed") in ann.get(EDITIONS).content.decode()
+    page = ann.get(EDITIONS).content.decode()
+    assert "It was interrupted." in page
+    assert draft.format("interrupted; the next run goes on with it") in page
+    assert '<td class="field-pages">-</td>' in page  # they are counted in the end
     assert runs.announce("x")
 
 

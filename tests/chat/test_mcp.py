@@ -316,10 +316,15 @@ def test_long_ids_of_requests_are_told_apart(post, model):
 
 
 def test_unusable_arguments_are_a_result_with_a_sentence(use):
-    for name, arguments in [("ask", {"question": " "}), ("fetch", {"id": "²"}), ("search", {})]:
+    for name, arguments, sentence in [
+        ("ask", {"question": " "}, "Your question must not be empty."),
+        ("search", {}, "Your question is missing."),
+        ("fetch", {"id": "9" * 19}, "The section id must have at most 18 characters."),
+        ("fetch", {"id": "²"}, "The book has nothing by this name, or no book is indexed."),
+    ]:
         found = use(name, **arguments)
         assert found["isError"]
-        assert found["content"][0]["text"].endswith(".")
+        assert found["content"][0]["text"] == sentence
 
 
 def test_a_reader_who_asks_too_often_is_refused_with_a_sentence(serve, model):

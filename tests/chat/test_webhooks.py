@@ -90,7 +90,7 @@ def test_what_is_not_accepted_is_sent_again_after_a_pause_under_the_same_id(
 
     assert [deliver(), deliver()] == [0, 0]
     expected = f"status {status}" if status else "RemoteProtocolError"
-    assert WebhookEvent.objects.failing().get().error == expected
+    assert WebhookEvent.objects.with_state().get(state="failing").error == expected
     WebhookEvent.objects.update(due_at=timezone.now())
     assert deliver() == 1
 
@@ -105,7 +105,7 @@ def test_a_redirect_is_a_failure_and_nothing_is_sent_to_another_host(hooked, ann
 
         assert deliver() == 0
 
-    assert WebhookEvent.objects.failing().get().error == "status 307"
+    assert WebhookEvent.objects.with_state().get(state="failing").error == "status 307"
     assert elsewhere.received == []
 
 
@@ -173,7 +173,7 @@ def test_nothing_is_sent_to_a_host_whose_certificate_is_not_trusted(settings, an
 
         assert deliver() == 0
 
-    assert WebhookEvent.objects.failing().get().error == "ConnectError"
+    assert WebhookEvent.objects.with_state().get(state="failing").error == "ConnectError"
     assert receiver.received == []
 
 
@@ -187,7 +187,7 @@ def test_an_event_that_cannot_be_made_fails_and_holds_up_no_other(hooked, announ
     monkeypatch.setattr(delivery, "data_of", fails)
 
     assert deliver() == 1
-    assert WebhookEvent.objects.failing().get().error == "KeyError"
+    assert WebhookEvent.objects.with_state().get(state="failing").error == "KeyError"
 
 
 def test_the_receiver_in_the_documentation_takes_what_is_ours_alone(settings, announced):
@@ -203,7 +203,7 @@ def test_the_receiver_in_the_documentation_takes_what_is_ours_alone(settings, an
         eventually(lambda: is_open(int(port)))
 
         assert deliver() == 0
-        assert WebhookEvent.objects.failing().get().error == "status 401"
+        assert WebhookEvent.objects.with_state().get(state="failing").error == "status 401"
         settings.WEBHOOK_SECRET = secret
         WebhookEvent.objects.send_again()
         assert deliver() == 1

@@ -87,8 +87,12 @@ def test_settings_with_a_warning_are_usable(changed, warning):
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:99999/", "http://x:0", "http://[::1/", "ftp://x", "http://", "x"]
-)
+    "address",
+    [
+        "http://127.0.0.1:99999/", "http://127.0.0.256/", "http://x:0", "http://[::1/", "ftp://x",
+        "http://", "http:///v1", "http:x", "http://a%20b/", "http://x\\y", "x",
+    ],
+)  # fmt: skip
 def test_an_address_that_nothing_can_be_sent_to_is_refused(monkeypatch, address):
     monkeypatch.setenv("WEBHOOK_URL", address)
     monkeypatch.setattr(environment, "INVALID", {})

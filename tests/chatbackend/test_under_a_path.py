@@ -1,9 +1,7 @@
 """The service under a path of the book's own host, behind nginx: PUBLIC_URL."""
 
-import os
 import shutil
 import subprocess
-import sys
 from contextlib import contextmanager
 from urllib.parse import urljoin
 
@@ -12,10 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
+from chatbackend import environment
 from chatbackend.paths import without_prefix
 from tests.helpers.browser import elsewhere
 from tests.helpers.reader import answered, ready, replies, say
-from tests.helpers.server import CHECKOUT, free_port, running_server
+from tests.helpers.server import free_port, running_server
 from tests.helpers.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -145,15 +144,19 @@ def test_the_path_is_taken_away_once_and_only_as_a_whole(path, known_as):
     assert without_prefix(path, PREFIX) == known_as
 
 
-@pytest.mark.parametrize("address", ["https://book.example/chat", "https://b.example/a?b", "x"])
-def test_an_address_that_cannot_work_stops_the_start(address):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "validate_env"],
-        cwd=CHECKOUT,
-        env=os.environ | {"PUBLIC_URL": address},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "PUBLIC_URL" in done.stdout + done.stderr
+@pytest.mark.parametrize(
+    ("address", "what_is_wrong"),
+    [
+        ("x", " must be an http:// or https:// address"),
+        ("https://reader:secret@book.example", " must have no user name and no wildcard"),
+        ("https://book.example/a?b", "'s path must be words of letters, digits, “-”, “_” or “.”"),
+        ("https://book.example/chat", "'s path must not be one of the service's own, /chat"),
+        ("https://book.example/a/../chat", "'s path must not be one of the service's own, /chat"),
+    ],
+)
+def test_an_address_that_cannot_work_is_one_sentence(monkeypatch, address, what_is_wrong):
+    monkeypatch.setenv("PUBLIC_URL", address)
+    monkeypatch.setattr(environment, "INVALID", {})
+
+    assert environment.public_address("PUBLIC_URL") == ""
+    assert {"PUBLIC_URL": f"PUBLIC_URL{what_is_wrong}."} == environment.INVALID

@@ -37,6 +37,7 @@ def test_an_origin_is_written_as_browsers_send_it(address, origin):
         "book.example",
         "//book.example",
         "https:book.example",
+        "https:///book.example",
         "ftp://book.example",
         "file:///book",
         "null",
