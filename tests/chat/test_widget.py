@@ -304,10 +304,14 @@ def test_markdown_code_tables_and_maths_are_readable(chat_page, model):
 
 def test_code_and_answers_can_be_copied(chat_page, model):
     model.says(MARKDOWN)
-    page = chat_page(permissions=["clipboard-read", "clipboard-write"])
+    narrow = {"width": 320, "height": 600}
+    page = chat_page(permissions=["clipboard-read", "clipboard-write"], viewport=narrow)
     say(page, "What is a node?")
+    button = page.get_by_role("button", name="Copy the code")
 
-    page.get_by_role("button", name="Copy the code").click()
+    button.click()
+    shown = replies(page).locator("pre").bounding_box()
+    assert shown["x"] + shown["width"] <= button.bounding_box()["x"]  # beside the code
     expect(page.get_by_role("status")).to_have_text("Copied.")
     code = page.evaluate("navigator.clipboard.readText()")
     page.get_by_role("button", name="Copy", exact=True).click()
