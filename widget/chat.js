@@ -69,6 +69,7 @@ export class Chat {
     // On a phone the panel would cover the page that the reader has just turned to.
     const wasOpen = this.tab.get("open") && !NARROW.matches;
     if (this.isPage || wasOpen) this.open({ focus: this.isPage });
+    if (!this.isPage) this.citations.arrive();
   }
 
   #attach() {
@@ -253,7 +254,7 @@ export class Chat {
   async open({ focus }) {
     if (!this.isOpen) this.#showPanel();
     this.layout.opener.setAttribute("aria-expanded", "true");
-    this.tab.set("open", true);
+    if (!this.isPage) this.tab.set("open", true);
     if (focus) this.focusInput();
     if (this.#isLoaded) return;
     this.#isLoaded = true;
@@ -290,11 +291,12 @@ export class Chat {
   close() {
     const { panel, opener } = this.layout;
     if (!(panel instanceof HTMLDialogElement)) return;
+    const hadFocus = this.root.activeElement !== null;
     this.citations.card.hide();
     panel.close();
     opener.setAttribute("aria-expanded", "false");
     this.tab.set("open", null);
-    opener.focus();
+    if (hadFocus) opener.focus();
   }
 
   /** @param {boolean} isInTheWay of what the page shows */

@@ -1,5 +1,6 @@
 // What readers do with an answer's sources: look at the card, follow a link, copy.
 
+import { Arrival, addressOfEntry } from "./arrival.js";
 import { Card } from "./card.js";
 import { el } from "./dom.js";
 import { coveredShare, findOnPage, focusAround, isThisPage, show } from "./landing.js";
@@ -99,7 +100,24 @@ export class Citations {
       return this.#show(link);
     }
     const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-    if (isPlain && isThisPage(source.url)) this.#land(source, event);
+    if (!isPlain || link.target) return;
+    if (isThisPage(source.url)) this.#land(source, event);
+    else this.#arrive(source.url); // a router may turn to it
+  }
+
+  /** Where the reader came by the address of a source. */
+  arrive() {
+    this.#arrive(addressOfEntry());
+  }
+
+  /** @param {string} url */
+  #arrive(url) {
+    new Arrival(url, (range) => this.#uncover(range));
+  }
+
+  /** @param {Range} range */
+  #uncover(range) {
+    this.chat.closeIf(coveredShare(range, this.chat.layout.panel) > MOST_COVERED);
   }
 
   /**
@@ -117,7 +135,7 @@ export class Citations {
     if (!range) return this.chat.closeIf(coversWindow(panel));
     event.preventDefault();
     show(range);
-    this.chat.closeIf(coveredShare(range, panel) > MOST_COVERED);
+    this.#uncover(range);
     focusAround(range);
   }
 

@@ -49,13 +49,21 @@ export function shortAddress(url) {
  * @returns {Range | null} null where it does not have it, or does not show it
  */
 export function findOnPage({ url, text }) {
-  if (!text || !CSS.highlights) return null;
+  return text ? rangeAt(url, quoteFragment(text).textContent ?? "") : null;
+}
+
+/**
+ * Where this page has words, in the section that an address names.
+ *
+ * @param {string} url
+ * @param {string} quote
+ * @param {Parameters<typeof findQuote>[2]} [more]
+ */
+export function rangeAt(url, quote, more) {
+  if (!CSS.highlights) return null;
   const nodes = textNodes(anchorOf(url));
-  const quote = quoteFragment(text).textContent ?? "";
-  const found = findQuote(
-    nodes.map(({ data }) => data),
-    quote,
-  );
+  const texts = nodes.map(({ data }) => data);
+  const found = findQuote(texts, quote, more);
   if (!found) return null;
   const range = document.createRange();
   range.setStart(nodes[found.start.text], found.start.offset);
@@ -112,10 +120,15 @@ function unfold({ parentElement }) {
  * @param {Range} range
  */
 export function show(range) {
+  highlight(range);
+  scrollTo(range);
+}
+
+/** @param {Range} range */
+export function highlight(range) {
   if (!document.adoptedStyleSheets.includes(sheet)) document.adoptedStyleSheets.push(sheet);
   CSS.highlights.set(NAME, new Highlight(range));
-  document.addEventListener("pointerdown", clear);
-  scrollTo(range);
+  document.addEventListener("click", clear);
 }
 
 /** @param {Event} event */
@@ -124,7 +137,7 @@ function clear({ target }) {
 }
 
 /** @param {Range} range */
-function scrollTo(range) {
+export function scrollTo(range) {
   const element = /** @type {Element} */ (range.startContainer.parentElement);
   element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
   const { top, bottom } = range.getBoundingClientRect();

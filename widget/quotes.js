@@ -12,22 +12,32 @@ const TRAILING_MARKS = /[^\s\p{L}\p{N}]*$/u;
  */
 
 /**
- * The first place where the texts, read one after the other, have the quote.
+ * The first place where the texts, read one after the other, have the quote: all of it, or from its first
+ * words to its last ones. `before` and `after` are what stands directly around it.
  *
  * @param {string[]} texts such as those of a page's text nodes
  * @param {string} quote
+ * @param {{last?: string, before?: string, after?: string}} [more]
  * @returns {Span | null}
  */
-export function findQuote(texts, quote) {
-  const wanted = lettersOf([quote]).letters;
-  if (!wanted) return null;
+export function findQuote(texts, quote, { last = "", before = "", after = "" } = {}) {
+  const [first, end, prefix, suffix] = [quote, last, before, after].map((text) => lettersOf([text]).letters);
+  if (!first) return null;
   const { letters, places } = lettersOf(texts);
-  for (let at = letters.indexOf(wanted); at >= 0; at = letters.indexOf(wanted, at + 1)) {
-    const [start] = places[at];
-    const [, end] = places[at + wanted.length - 1];
-    if (!isWithinWord(texts, start) && !isWithinWord(texts, end)) return withMarks(texts, quote.trim(), { start, end });
-  }
-  return null;
+  /** @param {string} words @param {string} prefix @param {string} suffix @param {number} from */
+  const spanOf = (words, prefix, suffix, from) => {
+    const wanted = prefix + words + suffix;
+    for (let at = letters.indexOf(wanted, from); at >= 0; at = letters.indexOf(wanted, at + 1)) {
+      const index = at + prefix.length;
+      const [start] = places[index];
+      const [, end] = places[index + words.length - 1];
+      if (!isWithinWord(texts, start) && !isWithinWord(texts, end)) return { start, end, next: index + words.length };
+    }
+    return null;
+  };
+  const head = spanOf(first, prefix, end ? "" : suffix, 0);
+  const tail = head && end ? spanOf(end, "", suffix, head.next) : head;
+  return head && tail && withMarks(texts, `${quote} ${last}`.trim(), { start: head.start, end: tail.end });
 }
 
 /**
@@ -66,7 +76,8 @@ function isWithinWord(texts, { text, offset }) {
 }
 
 /**
- * With as much punctuation around the words as the quote has.
+ * With as much punctuation around the words as the quote has: any in their own text; the same in the texts
+ * beside it, as those of coloured code are.
  *
  * @param {string[]} texts
  * @param {string} quote
@@ -74,12 +85,30 @@ function isWithinWord(texts, { text, offset }) {
  * @returns {Span}
  */
 function withMarks(texts, quote, { start, end }) {
-  const before = TRAILING_MARKS.exec(texts[start.text].slice(0, start.offset))?.[0].length ?? 0;
-  const after = LEADING_MARKS.exec(texts[end.text].slice(end.offset))?.[0].length ?? 0;
-  const wantedBefore = LEADING_MARKS.exec(quote)?.[0].length ?? 0;
-  const wantedAfter = TRAILING_MARKS.exec(quote)?.[0].length ?? 0;
-  return {
-    start: { ...start, offset: start.offset - Math.min(before, wantedBefore) },
-    end: { ...end, offset: end.offset + Math.min(after, wantedAfter) },
-  };
+  const [before] = /** @type {string[]} */ (LEADING_MARKS.exec(quote));
+  const [after] = /** @type {string[]} */ (TRAILING_MARKS.exec(quote));
+  return { start: beforeMarks(texts, start, before), end: afterMarks(texts, end, after) };
+}
+
+/** @param {string[]} texts @param {Place} place @param {string} marks @returns {Place} */
+function beforeMarks(texts, { text, offset }, marks) {
+  const there = TRAILING_MARKS.exec(texts[text].slice(0, offset))?.[0].length ?? 0;
+  const taken = Math.min(there, marks.length);
+  const rest = marks.slice(0, marks.length - taken);
+  const previous = texts[text - 1];
+  const goesOn = rest && taken === offset && previous !== undefined && rest.endsWith(previous.slice(-rest.length));
+  if (goesOn) return beforeMarks(texts, { text: text - 1, offset: previous.length }, rest);
+  return { text, offset: offset - taken };
+}
+
+/** @param {string[]} texts @param {Place} place @param {string} marks @returns {Place} */
+function afterMarks(texts, { text, offset }, marks) {
+  const there = LEADING_MARKS.exec(texts[text].slice(offset))?.[0].length ?? 0;
+  const end = offset + Math.min(there, marks.length);
+  const rest = marks.slice(end - offset);
+  const next = texts[text + 1];
+  const goesOn = rest && end === texts[text].length && next !== undefined;
+  if (goesOn && rest.startsWith(next.slice(0, rest.length)))
+    return afterMarks(texts, { text: text + 1, offset: 0 }, rest);
+  return { text, offset: end };
 }

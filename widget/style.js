@@ -323,24 +323,19 @@ header h2 {
   list-style: disc;
 }
 .code {
-  position: relative;
-}
-.text pre {
-  font: inherit;
-  padding: 0.75em;
-  padding-inline-end: 2.75em;
-  overflow-x: auto;
+  display: flex;
+  direction: ltr;
   border: 1px solid var(--edge);
   border-radius: 0.5em;
   background: var(--soft);
-  direction: ltr;
-  text-align: left;
 }
-.code .copy {
-  position: absolute;
-  top: 1px;
-  right: 1px;
-  background: var(--soft);
+.text pre {
+  flex: 1;
+  min-inline-size: 0;
+  font: inherit;
+  padding: 0.75em;
+  overflow-x: auto;
+  text-align: left;
 }
 .text code {
   font:

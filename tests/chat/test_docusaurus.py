@@ -112,14 +112,29 @@ def test_a_cited_sentence_of_a_docusaurus_book_is_one_click_away(visit, indexed,
     say(page, "Why should a callback not compute for two seconds?")
     answered(page)
 
-    replies(page).locator("a.number").click()  # the browser's own highlight, on another page
+    replies(page).locator("a.number").click()  # on another page
     page.wait_for_url("**/nodes*")
     expect(page.locator("article").get_by_text(sentence)).to_be_in_viewport()
-    page.evaluate("scrollTo(0, 0)")
-    replies(page).locator("a.number").click()  # ours, without loading the page again
+    eventually(lambda: sentence in highlighted(page))
+    page.evaluate("scrollTo(0, 0); CSS.highlights.clear()")
+    replies(page).locator("a.number").click()  # without loading the page again
 
-    highlighted = page.evaluate("[...CSS.highlights.get('book-chat')].join()")
-    assert sentence in highlighted.replace("\n", " ")
+    assert sentence in highlighted(page)
     expect(page.locator("article").get_by_text(sentence)).to_be_in_viewport()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=CHECKOUT / "docs" / "screenshots" / "docusaurus-sources.png")
+
+
+def test_a_cited_line_of_code_is_highlighted_although_docusaurus_makes_it_anew(visit, book):
+    page = visit()
+
+    page.goto(f"{book}/nodes#a-node-in-python:~:text=rclpy.init%28%29,-node%20%3D%20Camera%28%29")
+    page.wait_for_load_state("networkidle")
+    eventually(lambda: highlighted(page) == "rclpy.init()")
+
+    expect(page.locator("article").get_by_text("rclpy.init()").last).to_be_in_viewport()
+
+
+def highlighted(page):
+    words = page.evaluate("[...CSS.highlights.get('book-chat') ?? []].join()")
+    return words.replace("\n", " ")

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.helpers.browser import overflow, serious_problems
 from tests.helpers.cited import ScriptedTurns, source
-from tests.helpers.reader import answered, expected, replies, say
+from tests.helpers.reader import answered, expected, ready, replies, say
 
 PROSE = "<p>" + "Robots are made of many programs. " * 60 + "</p>"
 CHAPTER = f"""<main><h1>Robots</h1>{PROSE}
@@ -186,6 +186,120 @@ def test_a_click_with_a_modifier_opens_a_tab_as_anywhere(cited):
 
     assert opened.value.url.startswith(page.url)
     assert page.evaluate(HIGHLIGHTED) == ""
+
+
+# Arriving by an address ---------------------------------------------------------------------
+CODE = f"""<main><h1>Robots</h1><pre>spin()</pre>{PROSE}
+<h2 id="nodes">Nodes</h2><pre><code>init()
+<i>spin</i><i>(</i><i>)</i></code></pre>{PROSE}</main>
+<script>function remake() {{
+  for (const each of document.querySelectorAll("pre")) each.replaceWith(each.cloneNode(true));
+}}</script>"""
+LOW = {"width": 800, "height": 300}
+TO_CODE = "#nodes:~:text=init%28%29-,spin%28%29"
+SHOWN = """text => { const [range] = CSS.highlights.get("book-chat") ?? [];
+  return range && String(range) === text; }"""
+ROUTER = """<script>addEventListener("click", async event => {
+  const link = event.composedPath()[0].closest?.("a[href]");
+  if (!link) return;
+  event.preventDefault();
+  const text = await (await fetch(link.href)).text();
+  history.pushState(null, "", link.href);
+  const page = new DOMParser().parseFromString(text, "text/html");
+  document.body.replaceChildren(...page.body.children);
+});</script>"""
+
+
+def arrive_at_code(page, book):
+    page.goto("about:blank")
+    page.goto(f"{book.url}/one.html{TO_CODE}")
+    page.wait_for_function(SHOWN, arg="spin()")
+
+
+def remake(page):
+    """The page's scripts put its code anew, and the chat has seen it."""
+    page.evaluate("[window.old] = CSS.highlights.get('book-chat'); remake()")
+    page.wait_for_function(f"!CSS.highlights.get('book-chat').has(old) && ({SHOWN})('spin()')")
+
+
+def test_code_that_the_page_makes_anew_is_highlighted_all_the_same(open_book, book):
+    page = open_book(head="", body=CODE, viewport=LOW)
+    arrive_at_code(page, book)
+
+    remake(page)
+
+    assert page.evaluate(IN_VIEW)
+
+
+def test_a_reader_who_reads_elsewhere_by_then_is_left_there(open_book, book):
+    page = open_book(head="", body=CODE, viewport=LOW)
+    arrive_at_code(page, book)
+
+    page.mouse.wheel(0, 5000)
+    page.wait_for_function(f"!({IN_VIEW})()")
+    remake(page)
+
+    assert not page.evaluate(IN_VIEW)
+
+
+def test_an_address_without_words_or_one_gone_back_to_is_left_to_the_browser(open_book, book):
+    page = open_book(head="", body=CODE)
+
+    assert page.evaluate(HIGHLIGHTED) == ""
+    arrive_at_code(page, book)
+    page.reload()
+    ready(page)
+    page.wait_for_function("document.readyState === 'complete'")
+
+    assert page.evaluate(HIGHLIGHTED) == ""
+
+
+@pytest.mark.parametrize(("position", "is_open"), [("left", False), ("right", True)])
+def test_the_panel_is_open_on_the_next_page_unless_it_would_cover_the_sentence(
+    cited, position, is_open
+):
+    page = cited(f'data-position="{position}"')
+
+    numbers(page).nth(1).click()
+
+    page.wait_for_url("**/two.html#topics*")
+    page.wait_for_function(SHOWN, arg="Topics have")
+    expect(page.get_by_role("dialog")).to_be_visible(visible=is_open)
+    assert page.evaluate("document.activeElement === document.body")
+    if not is_open:
+        page.get_by_role("button", name="Ask the book").click()
+    expect(numbers(page)).to_have_text(["[1]", "[2]"])
+
+
+def test_where_a_router_turns_to_the_page_the_sentence_is_shown_too(cited):
+    page = cited(body=CHAPTER + ROUTER)
+    page.evaluate("window.first = true")
+
+    numbers(page).nth(1).click()
+
+    page.wait_for_function(SHOWN, arg="Topics have")
+    assert page.evaluate("window.first && location.pathname") == "/two.html"
+    assert page.evaluate(IN_VIEW)
+
+
+def test_on_the_chats_own_page_a_source_opens_in_a_tab_of_its_own(chat_page, reading):
+    page = chat_page()
+    page.turns = ScriptedTurns(page)
+    url = f"{reading.base_url}/example/nodes#:~:text=A%20node%20is%20an%20executable"
+    page.turns.answers("A node computes[1].", source(1, "Nodes", url, "A node is an executable"))
+    say(page, "What is a node?")
+    answered(page)
+
+    with page.context.expect_page() as opened:
+        numbers(page).click()
+
+    opened.value.wait_for_function(SHOWN, arg="A node is an executable")
+    expect(opened.value.get_by_role("dialog")).to_be_hidden()
+    expect(numbers(page)).to_have_text("[1]")
+    page.goto(f"{reading.base_url}/example/")  # in this tab
+    expect(ready(page).get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Ask the book").click()
+    expect(numbers(page)).to_have_text("[1]")
 
 
 # What an answer rests on --------------------------------------------------------------------

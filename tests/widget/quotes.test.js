@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { findQuote } from "../../widget/quotes.js";
 
 /** What is found, as the texts have it; `null` where nothing is. */
-function found(texts, quote) {
-  const span = findQuote(texts, quote);
+function found(texts, quote, more = {}) {
+  const span = findQuote(texts, quote, more);
   if (!span) return null;
   const { start, end } = span;
   if (start.text === end.text) return texts[start.text].slice(start.offset, end.offset);
@@ -53,4 +53,23 @@ test("a quote begins and ends with whole words", () => {
 
 test("characters of two units do not move what is found", () => {
   assert.equal(found(["🤖🤖 ", "𝐀 node 🤖 runs. 🤖"], "a node runs."), "𝐀 node 🤖 runs.");
+});
+
+test("punctuation may be in texts of its own, as in coloured code, and is not taken from what follows", () => {
+  const texts = ["say", "(", '"', "hi", '"', ")", ".", "spin", "(", ")"];
+
+  assert.equal(found(texts, 'say("hi").'), 'say("hi").');
+  assert.equal(found(texts, '("hi")'), '("hi")');
+  assert.equal(found(["It spins", "(see below)"], "It spins."), "It spins");
+});
+
+test("a quote is found by its first and last words, and between those that stand around it", () => {
+  const texts = ["A node is here. ", "A node ", "is a process. It ends. A node is a robot."];
+
+  assert.equal(found(texts, "A node", { after: "is a robot" }), "A node");
+  assert.equal(found(texts, "A node is", { last: "It ends." }), "A node is here. A node is a process. It ends.");
+  const more = { before: "here.", last: "process", after: "It" };
+  assert.equal(found(texts, "A node", more), "A node is a process");
+  assert.equal(found(texts, "A node", { before: "there" }), null);
+  assert.equal(found(texts, "It ends", { last: "A node is here" }), null);
 });
