@@ -20,9 +20,11 @@ from chat.citations.patterns import (
     DEEPEST,
     DESTINATION,
     INLINE_TAGS,
+    LINK_AS_IT_IS,
     LONGEST_TEXT,
     LONGEST_TITLE,
     LOOK_AHEAD,
+    MARKS_OF_LINK,
     NO_ANGLE,
     NO_QUOTE,
     NO_SPACE,
@@ -43,7 +45,7 @@ class LinkedText(Numbers):
     def _image(self, _: re.Match[str]) -> None:
         close = self._close_of(self._at + 1)
         destination = self._destination(close + 1) if close > 0 else None
-        if not destination:
+        if not destination or marks.group_in(self._buffer[self._at + 2 : close]):
             self._write("!", self._at + 1)
             return
         address, end = destination
@@ -63,10 +65,11 @@ class LinkedText(Numbers):
         group = marks.group_in(content)
         has_code = "`" in content and (group and (group.is_labelled or "†" in content))
         if group and not has_code and not (group.is_labelled and link):
-            self._cite(group.marks, link[1] if link else close + 1)
+            end = link[1] if link else close + 1
+            self._cite([*group.marks, *self._marks_in(self._buffer[close:end])], end)
         elif marks.are_numbers(content) and not self._is_math():
             self._number_of_its_own(link, close + 1)
-        elif link:
+        elif link and (self._links.allows(link[0]) or not self._is_math()):
             self._link(content, *link)
         elif self._is_bare and self._peek(close + 1) == ":" and not content.startswith("^"):
             self._definition(content, close + 2)
@@ -96,24 +99,25 @@ class LinkedText(Numbers):
         if link and self._is_kept(*link):
             self._keep(link[1])
         else:
-            self._cite((), link[1] if link else end)
+            end = link[1] if link else end
+            self._cite(self._marks_in(self._buffer[self._at : end]), end)
 
     def _link(self, content: str, address: str, end: int) -> None:
-        is_plain = not re.search(r"[\[\]<`]|://|www\.", content)
         tail = self._buffer[self._at + len(content) + 2 : end]
-        if not is_plain or re.search(MARK, tail, re.IGNORECASE) or not self._links.allows(address):
-            self._put_back(content, end)
-            return
-        written = [word for word in re.findall(MARK, content) if self._is_mark(word)]
-        if written:
-            text = re.sub(rf"\s*{MARK}", lambda word: self._unmarked(word[0]), content).strip()
-            link = f"[{text}]{tail}[{' '.join(written)}]"
+        text = MARKS_OF_LINK.sub(self._unmarked, content).strip()
+        is_plain = LINK_AS_IT_IS.fullmatch(text) and ("`" not in text or text == content)
+        cited = self._marks_in(tail)
+        if not is_plain or cited or not self._links.allows(address):
+            self._put_back(f"{content} {_together(cited)}" if cited else content, end)
+        elif text != content.strip():
+            written = self._marks_in(content)
+            link = f"[{text}]{tail}{_together(written)}"
             self._buffer = self._buffer[: self._at] + link + self._buffer[end:]
         else:
             self._keep(end)
 
-    def _unmarked(self, word: str) -> str:
-        return "" if self._is_mark(word.strip()) else word
+    def _unmarked(self, group: re.Match[str]) -> str:
+        return "" if all(map(self._is_mark, re.findall(MARK, group[0]))) else group[0]
 
     def _is_kept(self, address: str, end: int) -> bool:
         """Whether the link from here to `end` stays as it is."""
@@ -267,6 +271,11 @@ class LinkedText(Numbers):
             self._leave_out(end)
         else:
             self._write(tag, end)
+
+
+def _together(written: list[str]) -> str:
+    """Marks as no address can follow them."""
+    return f"【{' '.join(written)}】" if written else ""
 
 
 def _attribute(tag: str, name: str) -> str:

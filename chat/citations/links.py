@@ -11,7 +11,7 @@ ADDRESS = re.compile(
 )
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 IN_TEXT = re.compile(r"https?://[^\s<>\"'`\\\[\]]{1,2000}", re.I)
-AFTER_ADDRESS = ".,;:!?*_"
+AFTER_ADDRESS = ".,;:!?*_۔،؛؟"
 PAIRS = {")": "(", "]": "["}
 
 

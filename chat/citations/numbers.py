@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chat.citations import marks
 from chat.citations.lines import Lines
 from chat.citations.marks import MARK
-from chat.citations.patterns import MATH_END, PARENTHESES, PARTIAL_PARENTHESES, WITHIN
+from chat.citations.patterns import MATH_EDGE, MATH_END, PARENTHESES, PARTIAL_PARENTHESES, WITHIN
 
 
 class Cited(NamedTuple):
@@ -34,6 +34,9 @@ class Numbers(Lines):
             or word.lower() == self._silent
             or marks.STRICT.fullmatch(word)
         )
+
+    def _marks_in(self, text: str) -> list[str]:
+        return [word for word in re.findall(MARK, text) if self._is_mark(word)]
 
     def _cite(self, written: Iterable[str], end: int) -> None:
         """Numbers in place of marks."""
@@ -98,9 +101,18 @@ class Numbers(Lines):
             if self._buffer[end + 1 : after] == stars[0]:
                 self._cite(group.marks, after)
                 return
+        if group and self._are_cited(group.marks):
+            self._begins_anew = False  # with a number after them, they begin no block
         self._write(stars[0], stars.end())
 
     def _is_math(self) -> bool:
-        if self._math and not self._closes(MATH_END[self._math]):
+        if self._math and not (self._may_close() and self._closes(MATH_END[self._math])):
             self._math = ""
         return bool(self._math)
+
+    def _may_close(self) -> bool:
+        """Whether no price and no code comes before the end of a formula within a line."""
+        edge = MATH_EDGE.search(self._buffer, self._at) if self._math == "$" else None
+        if edge:
+            self._peek(edge.end())
+        return not edge or bool(MATH_END["$"].match(self._buffer, edge.start()))

@@ -52,9 +52,18 @@ MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`)\s*[\[(【]?{_LIST}[\])】]?\s*\1(?
 PARTIAL_MARKS_AS_CODE = re.compile(
     rf"`{{1,2}}\s*[\[(【]?(?:{_PARTIAL_LIST}|{_LIST}[\])】]?\s*`{{0,2}})", re.IGNORECASE
 )
-MARKS_IN_CODE = re.compile(rf"\[\^?{_LIST}\]|【{_LIST}】|\({_LIST}\)|{MARK}", re.IGNORECASE)
+_ORIGIN = r"(?:†[^\]】)\n`]{0,60})?"
+MARKS_IN_CODE = re.compile(
+    rf"\[\^?{_LIST}{_ORIGIN}\]|【{_LIST}{_ORIGIN}】|\({_LIST}\)|{MARK}", re.IGNORECASE
+)
+MARKS_OF_LINK = re.compile(rf"\s*(?:{MARKS_IN_CODE.pattern})", re.IGNORECASE)
+# Text of a link in which nothing would be a link, a tag or a mark.
+LINK_AS_IT_IS = re.compile(
+    r"(?:(?!://|www\.)[^\[\]<`])*+|(?:(?!://|www\.)[^\[\]<`\\]|(?<!`)(`{1,2})[^`]+\1(?!`))*+"
+)
 TAIL_OF_CODE = re.compile(
-    rf"(?:(?:\[\^?|【|\(){_PARTIAL_LIST}|{PARTIAL_MARK}|{PARTIAL_SCHEME}|\\)?\Z", re.IGNORECASE
+    rf"(?:(?:\[\^?|【|\()(?:{_PARTIAL_LIST}|{_LIST}{_ORIGIN})|{PARTIAL_MARK}|{PARTIAL_SCHEME}|\\)?\Z",
+    re.IGNORECASE,
 )
 CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text; and pairs of backslashes,
@@ -158,4 +167,5 @@ BLANKS = re.compile(r"[ \t]*")
 NO_SPACE = re.compile(r"\S*")
 NO_ANGLE = re.compile(r"[^<>\n]*")
 NO_QUOTE = {'"': re.compile(r'[^"\n]*'), "'": re.compile(r"[^'\n]*")}
+MATH_EDGE = re.compile(r"(?<!\\)[$`]")
 MATH_END = {"$": re.compile(r"(?<![\s\\$])\$(?![\d$])"), "$$": re.compile(r"\$\$")}

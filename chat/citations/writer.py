@@ -1,8 +1,14 @@
 """The text for the reader as it grows, with the space that a removed mark leaves put right."""
 
+import re
+
 SPACE = " \t\n"
 # What has no space before it.
 PUNCTUATION = frozenset(".,;:!?)]}»。，、；：！？」』】）،؛؟۔")
+
+# Beside these, space would make another meaning of them.
+EMPHASIS = frozenset("*_~")
+OPENING = re.compile(r"(?:^|[\s(])[*_~]{1,3}\Z")
 
 
 class Writer:
@@ -102,6 +108,10 @@ class Writer:
     def _add(self, space: str, text: str) -> None:
         self._parts.append(space + text)
 
+    def _opens_emphasis(self) -> bool:
+        """Whether what was removed was the first of something emphasised."""
+        return bool(OPENING.search("".join(self._parts[-3:])))
+
     def _settled(self, following: str) -> str:
         """The space before what follows."""
         space, before = self._space, self._before
@@ -113,6 +123,8 @@ class Writer:
         merged = _merged(before, space)
         if self._parts[-1][-1] in SPACE and "\n" not in merged:  # it would indent a line
             return ""
+        if (following in EMPHASIS and not space) or (not before and self._opens_emphasis()):
+            merged = merged.strip(" \t")
         if following == "`" and not merged and self._parts[-1][-1] == "`":
             return " "
         return "" if following in PUNCTUATION and "\n" not in merged else merged
@@ -123,6 +135,8 @@ def _merged(before: str, after: str) -> str:
     lines = max(before.count("\n"), after.count("\n"))
     if not lines:
         return before or after
-    indentation = (after if "\n" in after else before).rpartition("\n")[2]
-    # After an empty line, what is indented by more would be code.
-    return "\n" * lines + (indentation if lines == 1 else indentation.replace("\t", " ")[:3])
+    if lines == 1:
+        return "\n" + (after if "\n" in after else before).rpartition("\n")[2]
+    # A paragraph that went on after what was removed still begins where it began: what is indented
+    # by more would be code, by less would be no part of its list.
+    return "\n" * lines + (after if after.count("\n") > 1 else before).rpartition("\n")[2]
