@@ -96,13 +96,10 @@ class Blocks:
         return is_its_own and self._is_delimiter_row(line, header[text:])
 
     def _is_delimiter_row(self, line: str, header: str) -> bool:
-        if "|" not in header:
-            return False
         at, matched = self._continued(line)
         text, indent = _indentation(line, at)
-        row = DELIMITER_ROW.match(line, text)
         is_its_own = matched == len(self._containers) and indent < 4
-        return bool(is_its_own and row and _columns(header) == _dashes(row[0]))
+        return is_its_own and are_rows(header, line[text:])
 
     def end_paragraph(self) -> None:
         """The last line proved to be no part of one."""
@@ -172,12 +169,14 @@ class Blocks:
         if indent > 3 and not goes_on:
             self._containers, self._in_paragraph = containers, False
             return Line(Kind.CODE, at, is_new=True)
-        is_heading = bool(HEADING.match(line, text))
-        is_new = is_heading or not goes_on
+        is_heading = indent < 4 and bool(HEADING.match(line, text))
+        rule = THEMATIC_BREAK if is_lazy else RULE  # no line of another block underlines this one
+        is_rule = indent < 4 and bool(rule.match(line, text))
+        is_new = is_heading or is_rule or not goes_on
         if is_new:
             self._containers = containers
         self._in_table = in_table and not is_heading and not THEMATIC_BREAK.match(line, text)
-        self._in_paragraph = not (self._in_table or is_heading or RULE.match(line, text))
+        self._in_paragraph = not (self._in_table or is_heading or is_rule)
         self._may_be_header = indent < 4 and (is_new or not is_lazy)
         return Line(Kind.TEXT, text, is_new, self._ending(is_heading=is_heading))
 
@@ -189,6 +188,12 @@ class Blocks:
         if any(self._containers):
             return Ending.QUOTED_ITEM if QUOTE in self._containers else Ending.ITEM
         return Ending.QUOTE if self._containers else Ending.PARAGRAPH
+
+
+def are_rows(header: str, line: str) -> bool:
+    """Whether the second is the delimiter row for the columns of the first."""
+    row = DELIMITER_ROW.match(line) if "|" in header else None
+    return bool(row and _columns(header) == _dashes(row[0]))
 
 
 def _columns(header: str) -> int:

@@ -6,7 +6,9 @@ from chat.citations import blocks
 from chat.citations.blocks import CELL_EDGE, Blocks, Ending, Kind, Line
 from chat.citations.patterns import (
     ENDS,
+    FIRST_COLON,
     LIKE_A_BLOCK,
+    LIKE_A_LABEL,
     LINE,
     LINE_LIKE_DELIMITER_ROW,
     LOOK_AHEAD,
@@ -100,7 +102,9 @@ class Lines(Stream):
 
         Some renderers see a table where list items and quotes with bars come before such a row.
         """
-        return self._is_crossed if self._blocks.is_table(header, line) else self._has_marker
+        if self._blocks.is_table(header, line):
+            return self._is_crossed
+        return self._has_marker and blocks.are_rows(header, line.lstrip(" \t>"))
 
     def _seems_block(self) -> bool:
         """Whether what is left of this line has a meaning that the line had not."""
@@ -185,6 +189,8 @@ class Lines(Stream):
         if self._out.has_gap and (self._begins_anew or self._has_only_numbers):
             after = text.lstrip(" \t:")  # before a colon, the space in a gap is left out
             return text[: len(text) - len(after)].replace(":", "") + after
+        if self._out.has_gap and LIKE_A_LABEL.fullmatch(self._out.since(self._line_begins)):
+            return FIRST_COLON.sub(r"\\:", text)
         return text.lstrip(":") if self._has_only_numbers and self._out.last == "]" else text
 
     def _leave_out(self, end: int) -> None:

@@ -32,27 +32,30 @@ PLAIN = re.compile(
 )
 
 # Of bounded length, since a stream is waited for as long as it may be one.
-_MORE, _BETWEEN = "{0,30}", r"[\s,;،؛、，；]{1,8}"
-_LIST = rf"{MARK}(?:{_BETWEEN}(?:and\s{{1,8}})?{MARK}){_MORE}"
+_SPACE = r"(?:[^\S\n]|\n(?!\s*\n))"  # of one paragraph
+_MORE, _BETWEEN = "{0,30}", rf"(?:{_SPACE}|[,;،؛、，；]){{1,8}}"
+_LIST = rf"{MARK}(?:{_BETWEEN}(?:and{_SPACE}{{1,8}})?{MARK}){_MORE}"
 _PARTIAL_LIST = (
-    rf"(?:{MARK}{_BETWEEN}(?:and\s{{1,8}})?){_MORE}"
+    rf"(?:{MARK}{_BETWEEN}(?:and{_SPACE}{{1,8}})?){_MORE}"
     rf"(?:{PARTIAL_MARK}|{MARK}{_BETWEEN}(?:a(?:nd?)?)?)?"
 )
 LABELS = ("source", "sources", "see", "excerpt", "excerpts", "passage", "ref", "cf.", "siehe")
-_LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::\s*|\s+))?"
+_LABEL = rf"(?:(?:{'|'.join(map(re.escape, LABELS))})(?::{_SPACE}*|{_SPACE}+))?"
 _PARTIAL_LABEL = "|".join(
     sorted({re.escape(label[:end]) for label in LABELS for end in range(1, len(label) + 1)})
 )
-PARENTHESES = re.compile(rf"[(（]\s*{_LABEL}{_LIST}\s*(?:†[^)）\n]{{0,60}})?[)）]", re.IGNORECASE)
+_PAGE = r"(?:†[^)）\n]{0,60})?"
+PARENTHESES = re.compile(rf"[(（]{_SPACE}*{_LABEL}{_LIST}{_SPACE}*{_PAGE}[)）]", re.IGNORECASE)
 PARTIAL_PARENTHESES = re.compile(
-    rf"[(（]\s*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}\s*(?:†[^)）\n]{{0,60}})?))",
+    rf"[(（]{_SPACE}*(?:(?:{_PARTIAL_LABEL}):?|{_LABEL}(?:{_PARTIAL_LIST}|{_LIST}{_SPACE}*{_PAGE}))",
     re.IGNORECASE,
 )
-MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`)\s*[\[(【]?{_LIST}[\])】]?\s*\1(?!`)", re.IGNORECASE)
+_QUOTED_LIST = rf"{_SPACE}*[\[(【]?{_LIST}[\])】]?{_SPACE}*"
+MARKS_AS_CODE = re.compile(rf"(`{{1,2}})(?!`){_QUOTED_LIST}\1(?!`)", re.IGNORECASE)
 PARTIAL_MARKS_AS_CODE = re.compile(
-    rf"`{{1,2}}\s*[\[(【]?(?:{_PARTIAL_LIST}|{_LIST}[\])】]?\s*`{{0,2}})", re.IGNORECASE
+    rf"`{{1,2}}(?:{_SPACE}*[\[(【]?{_PARTIAL_LIST}|{_QUOTED_LIST}`{{0,2}})", re.IGNORECASE
 )
-_ORIGIN = r"(?:†[^\]】)\n`]{0,60})?"
+_ORIGIN = r"(?:†[^\]】\n`]{0,60})?"
 MARKS_IN_CODE = re.compile(
     rf"\[\^?{_LIST}{_ORIGIN}\]|【{_LIST}{_ORIGIN}】|\({_LIST}\)|{MARK}", re.IGNORECASE
 )
@@ -82,6 +85,8 @@ ROW = re.compile(r"[ \t>]*\|")
 DESTINATION = re.compile(r"\\.|[()\s<]")
 ADDRESS = re.compile(r"[^\s<>\"`\\\[\]【】|。，、；！？「」（）]*")
 LIKE_A_BLOCK = re.compile(r"[-+*](?=\s)|>|#{1,6}(?=\s)|`{3}|~{3}|\d{1,9}[.)](?=\s)")
+LIKE_A_LABEL = re.compile(r"\s*\[.*\]", re.DOTALL)
+FIRST_COLON = re.compile(r"\A[ \t]*:")
 SEEMS_BLOCK = re.compile(r"\A([ \t]*)(?=[-+*>#=_])")
 SEEMS_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
 TAG_OR_RULE = re.compile(r"<[^<>\n]*>|[-*_ \t]{3,}|=+")
