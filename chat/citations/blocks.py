@@ -170,7 +170,7 @@ class Blocks:
             self._containers, self._in_paragraph = containers, False
             return Line(Kind.CODE, at, is_new=True)
         is_heading = indent < 4 and bool(HEADING.match(line, text))
-        rule = THEMATIC_BREAK if is_lazy else RULE  # no line of another block underlines this one
+        rule = RULE if goes_on and not is_lazy else THEMATIC_BREAK
         is_rule = indent < 4 and bool(rule.match(line, text))
         is_new = is_heading or is_rule or not goes_on
         if is_new:

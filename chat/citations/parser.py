@@ -159,7 +159,7 @@ class Parser(LinkedText):
             self._is_crossed |= self._span_begins < self._line_begins or bool(
                 CELL_EDGE.search(self._out.since(self._span_begins))
             )
-            self._span, self._step = "", self._prose
+            self._end_span()
         elif self._span_closes or (stop[0] == "|" and not self._is_row()):
             self._out.code(stop[0])
             self._at = stop.end()
@@ -167,7 +167,12 @@ class Parser(LinkedText):
             self._span_closes = True
         else:
             self._strays.add(len(self._span))
-            self._span, self._step = "", self._prose
+            self._end_span()
+
+    def _end_span(self) -> None:
+        self._span, self._step = "", self._prose
+        if self._out.since(self._line_begins).strip():
+            self._is_bare = self._has_only_numbers = False
 
     def _code_until(self, end: int, *, is_end: bool = True) -> None:
         """Code, without the marks in it."""
@@ -247,8 +252,8 @@ class Parser(LinkedText):
         if self._math == run:
             is_closing = run == "$$" or bool(MATH_END["$"].match(self._buffer, self._at))
             self._math = "" if is_closing else self._math
-        elif not self._math and following and (run == "$$" or not following.isspace()):
-            self._math = run
+        elif following and (run == "$$" or not (self._math or following.isspace())):
+            self._math = run  # two of them end no formula within a line
         self._write(run, self._at + len(run))
 
     def _bar(self, _: re.Match[str]) -> None:

@@ -72,7 +72,7 @@ CODE_STOP = re.compile(r"`+")
 # In a span that may prove to be none, what would then be more than text; and pairs of backslashes,
 # which are passed as they come, so that nothing waits for the end of many.
 CODE_STOP_IN_DOUBT = re.compile(
-    rf"`+|[\[\]【［<]|(?:\\\\)+|\\(?=[`\[\]<])|{BEGIN}{SCHEME}", re.IGNORECASE
+    rf"`+|[\[\]【［<]|(?:\\\\)+|\\(?=[`\[\]<])|{BEGIN}{SCHEME}|\({MARK}|{MARK}", re.IGNORECASE
 )
 CODE_STOP_IN_ROW = re.compile(rf"{CODE_STOP_IN_DOUBT.pattern}|{CELL_EDGE.pattern}", re.IGNORECASE)
 

@@ -92,7 +92,9 @@ class Writer:
             self.remove()
             return
         space = self._settled("")
-        self._add("" if self._run and "\n" not in space else space, f"[{number}]")
+        if "\n" in space:
+            self._run.clear()
+        self._add("" if self._run else space, f"[{number}]")
         self._run.add(number)
 
     def remove(self) -> None:
