@@ -8,7 +8,6 @@ from chat.citations.patterns import (
     ENDS,
     FIRST_COLON,
     LIKE_A_BLOCK,
-    LIKE_A_LABEL,
     LINE,
     LINE_LIKE_DELIMITER_ROW,
     LOOK_AHEAD,
@@ -41,6 +40,8 @@ class Lines(Stream):
         self._begins_paragraph = True  # this line does
         self._is_like_fence = False  # this line begins as a fence does
         self._open_brackets = 0  # on this line
+        self._has_label = False  # this line begins with a bracket
+        self._label_ends = -1  # a position of the writer: behind what began with it
         self._line_begins = 0  # a position of the writer
         self._is_cut = False  # or must not be the delimiter row that it is
         self._last_line = ""  # where it may be the header of a table
@@ -61,7 +62,7 @@ class Lines(Stream):
             self._end_spans()
         self._is_bare, self._has_only_numbers, self._is_crossed = True, True, False
         self._begins_anew = self._begins_anew and not line.is_new
-        self._is_like_fence, self._open_brackets = False, 0
+        self._is_like_fence, self._open_brackets, self._has_label = False, 0, False
         if line.kind in {Kind.CODE, Kind.FENCE}:
             self._is_cut, self._line_begins = False, self._out.position
         else:
@@ -189,7 +190,7 @@ class Lines(Stream):
         if self._out.has_gap and (self._begins_anew or self._has_only_numbers):
             after = text.lstrip(" \t:")  # before a colon, the space in a gap is left out
             return text[: len(text) - len(after)].replace(":", "") + after
-        if self._out.has_gap and LIKE_A_LABEL.fullmatch(self._out.since(self._line_begins)):
+        if self._out.has_gap and self._out.position == self._label_ends:
             return FIRST_COLON.sub(r"\\:", text)
         return text.lstrip(":") if self._has_only_numbers and self._out.last == "]" else text
 

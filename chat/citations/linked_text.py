@@ -87,6 +87,7 @@ class LinkedText(Numbers):
     def _open_bracket(self, begin: int) -> None:
         """With a number right before it, it would make a link of that."""
         self._open_brackets += 1
+        self._has_label |= self._is_bare
         self._write(" [" if self._out.ends_in_number else "[", begin)
 
     def _closing_bracket(self, _: re.Match[str]) -> None:
@@ -94,6 +95,8 @@ class LinkedText(Numbers):
         is_stray = self._open_brackets == 0 and self._peek(self._at + 1) == ":"
         self._open_brackets = max(self._open_brackets - 1, 0)
         self._write("]\\" if is_stray else "]", self._at + 1)
+        if self._has_label and not self._open_brackets:
+            self._label_ends, self._has_label = self._out.position, False
 
     def _number_of_its_own(self, link: tuple[str, int] | None, end: int) -> None:
         if link and self._is_kept(*link):

@@ -171,7 +171,7 @@ class Parser(LinkedText):
 
     def _end_span(self) -> None:
         self._span, self._step = "", self._prose
-        if self._out.since(self._line_begins).strip():
+        if self._is_bare and self._out.since(self._line_begins).strip():
             self._is_bare = self._has_only_numbers = False
 
     def _code_until(self, end: int, *, is_end: bool = True) -> None:
