@@ -78,6 +78,12 @@ def test_marks_are_distinct_and_look_like_no_word():
         ("[k7m2x]: a definition", "[1] a definition"),
         ("see[k7m2x, <b>a</b> and so on](https://evil.example)", "see[1], <b>a</b> and so on"),
         ("A [k7m2x](no link, as it has spaces)", "A [1] (no link, as it has spaces)"),
+        ("[Nodes](k7m2x) and [1](m2k4s)", "Nodes [1] and [2]"),
+        ("A [k7m2x](m2k4s).", "A [1][2]."),
+        (f"[Nodes [k7m2x]]({BOOK}/a)(m2k4s)", f"[Nodes]({BOOK}/a)[1][2]"),
+        (f"Great![k7m2x]({BOOK}/a)", "Great![1]"),
+        ("A [m2k4s]\n\n[k7m2x][m2k4s]", "A [1]\n\n[2][1]"),
+        ("A ` b k7m2x (m2k4s)", "A ` b [1][2]"),
     ],
 )
 def test_each_way_to_write_a_mark_becomes_its_number(written, expected):
@@ -99,6 +105,11 @@ def test_each_way_to_write_a_mark_becomes_its_number(written, expected):
         ("[2]: https://evil.example", "`https://evil.example`"),
         ("Between [0, 1] or [x], [ ] and [k7]", "Between [0, 1] or [x], [ ] and [k7]"),
         ("Let $x[3] = 2$ [3].", "Let $x[3] = 2$."),
+        ("$g[3](y)$ costs $5 [3], not $7 or `$x`", "$g[3] (y)$ costs $5, not $7 or `$x`"),
+        ("- $5 or\n$$\na[3]\n$$", "- $5 or\n$$\na[3]\n$$"),
+        ("**A [h3h3h]** b **[h3h3h] c**", "**A** b **c**"),
+        ("- A [h3h3h]\n\n      B", "- A\n\n      B"),
+        ("- A\n\n  [h3h3h]\n     b", "- A\n\n  b"),
     ],
 )
 def test_what_was_not_handed_out_is_taken_away(written, expected):
@@ -141,6 +152,12 @@ def test_the_silent_mark_is_noted_and_leaves_no_space(written):
         ("````\n```\n[3]\n````\n[3]", "````\n```\n[3]\n````\n"),
         ("a `b\n| c` [k7m2x]", "a `b\n| c` [1]"),
         ("`ls | wc [k7m2x]`\nor", "`ls | wc `\nor"),
+        ("x = a  # 【k7m2x†L1-L3】".join(["```\n", "\n```"]), "```\nx = a  # \n```"),
+        (
+            "A\n         ```\n         # x[3]\n         ```",
+            "A\n         ```\n         # x[3]\n         ```",
+        ),
+        ("A ` [h3h3h]\n\n`y`[k7m2x]`x[3]`", "A ` \n\n`y`[1]`x[3]`"),
     ],
 )
 def test_code_stays_as_it_is_but_for_marks(written, expected):
@@ -190,6 +207,9 @@ def test_inline_code_ends_with_its_cell_in_tables_and_nowhere_else(written, expe
         ("A ` b\n    > [k7m2x]` c", "A ` b\n    > ` c"),
         ("A\n> *\n    x[3]", "A\n> *\n    x[3]"),
         ("A\n\n[h3h3h]# B", "A\n\n\u200b# B"),
+        ("[foo][2]: [k7m2x]", "[foo]\\: [1]"),
+        ("- A | b [k7m2x]\n---\n> B\n***\nC", "- A | b [1]\n---\n> B\n***\nC"),
+        ("A `b`\n[h3h3h] **[k7m2x]** c", "A `b`\n**[1]** c"),
     ],
 )
 def test_what_is_left_of_a_line_means_what_it_meant(written, expected):
@@ -208,6 +228,7 @@ def test_what_is_left_of_a_line_means_what_it_meant(written, expected):
         f'<a href="{BOOK}/a">t</a>',
         f"[t]: {BOOK}/a",
         "HTTPS://BOOK.example:443/a",
+        f"[`spin(a[3])` of `rclpy`]({BOOK}/a)",
     ],
 )
 def test_links_to_the_book_and_to_what_the_model_was_given_are_kept(link):
@@ -222,6 +243,8 @@ def test_links_to_the_book_and_to_what_the_model_was_given_are_kept(link):
         ("[![alt](https://evil.example/p)](https://evil.example)", "alt"),
         ("<https://evil.example>!", "`https://evil.example`!"),
         ("At https://evil.example, www.x.example.", "At `https://evil.example`, `www.x.example`."),
+        ("https://evil.example۔", "`https://evil.example`۔"),
+        ("[`a` \\`[b](https://evil.example)`](https://evil.example/c)", "`a` \\`b`"),
         ("https://ros.example/other", "`https://ros.example/other`"),
         ("[t](https://book.example@evil.example)", "t"),
         ("[t](https://book.example.evil.example)", "t"),
@@ -274,7 +297,8 @@ def test_what_is_held_back_is_let_go_at_some_point():
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "`", "`[", "[a](", "[a](b(", "$[1] ", "**[", "(k7m2x ", "> "]
+    "piece",
+    ["[", "`", "`[", "[a](", "[a](b(", "$[1] ", "**[", "(k7m2x ", "> ", "``†", "[a][2]: ", "$`$"],
 )
 def test_hostile_text_takes_linear_time(piece):
     began = time.process_time()
