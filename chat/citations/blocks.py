@@ -133,7 +133,7 @@ class Blocks:
         while True:
             text, indent = _indentation(line, at)
             marker = MARKER.match(line, text)
-            if indent > 3:
+            if indent > 3 or (marker and THEMATIC_BREAK.match(line, text)):
                 return at, containers
             if line[text : text + 1] == ">":
                 containers = [*containers, QUOTE]

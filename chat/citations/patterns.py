@@ -155,7 +155,7 @@ BLOCK_TAGS = frozenset(
 )
 
 # Where a paragraph ends, by what it stands in.
-_BLOCK = r"\n|#{1,6}[ \t]|`{3}|~{3}|(?:[-*_=][ \t]*)+\n"
+_BLOCK = r"\n|#{1,6}[ \t]|`{3,}[^`\n]*\n|~{3}|(?:[-*_=][ \t]*)+\n"
 _ANY_ITEM = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
 _ITEM = r"(?:[-*+]|1[.)])[ \t]+[^\s]"  # that may end a paragraph which is in no list
 ENDS = {

@@ -157,6 +157,8 @@ def test_the_silent_mark_is_noted_and_leaves_no_space(written):
             "A\n         ```\n         # x[3]\n         ```",
             "A\n         ```\n         # x[3]\n         ```",
         ),
+        ("`k7m2x\n```y` [m2k4s]", "`\n```y` [1]"),
+        ("A ` b\n* * *\n    x[3]", "A ` b\n* * *\n    x[3]"),
         ("A ` [h3h3h]\n\n`y`[k7m2x]`x[3]`", "A ` \n\n`y`[1]`x[3]`"),
     ],
 )
