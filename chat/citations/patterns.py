@@ -155,7 +155,15 @@ BLOCK_TAGS = frozenset(
 )
 
 # Where a paragraph ends, by what it stands in.
-_BLOCK = r"\n|#{1,6}[ \t]|`{3,}[^`\n]*\n|~{3}|(?:[-*_=][ \t]*)+\n"
+# Names that begin a block of HTML.
+_HTML = (
+    r"(?i:</?(?:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|"
+    r"details|dialog|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|"
+    r"head|header|hr|html|iframe|legend|li|link|main|menu|menuitem|nav|noframes|ol|optgroup|option|"
+    r"p|param|pre|script|search|section|style|summary|table|tbody|td|textarea|tfoot|th|thead|"
+    r"title|tr|track|ul)(?=[\s/>])|<!(?:--|[a-z]|\[CDATA\[)|<\?)"
+)
+_BLOCK = rf"\n|#{{1,6}}[ \t]|`{{3}}|~{{3}}|{_HTML}|(?:[-*_=][ \t]*)+\n"
 _ANY_ITEM = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
 _ITEM = r"(?:[-*+]|1[.)])[ \t]+[^\s]"  # that may end a paragraph which is in no list
 ENDS = {
