@@ -66,7 +66,8 @@ class LinkedText(Numbers):
         has_code = "`" in content and (group and (group.is_labelled or "†" in content))
         if group and not has_code and not (group.is_labelled and link):
             end = link[1] if link else close + 1
-            self._cite([*group.marks, *self._marks_in(self._buffer[close:end])], end)
+            of_link = self._marks_in(self._buffer[close:end]) if link else []
+            self._cite(group.marks + of_link, end)
         elif marks.are_numbers(content) and not self._is_math():
             self._number_of_its_own(link, close + 1)
         elif link and (self._links.allows(link[0]) or not self._is_math()):
