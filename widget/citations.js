@@ -15,7 +15,7 @@ import { asText, sourceOf } from "./sources.js";
 
 const SHOW_AFTER_MS = 120;
 const HIDE_AFTER_MS = 250; // long enough to move the mouse into the card
-const MOST_COVERED = 0.3;
+const MOST_COVERED = 0.05; // less than a word
 
 export class Citations {
   /** @type {ReturnType<typeof setTimeout> | undefined} */

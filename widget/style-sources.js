@@ -17,7 +17,7 @@ sup {
 }
 .number:hover,
 .number[aria-describedby] {
-  background: var(--soft);
+  background: var(--soft) content-box; /* not over the line above */
   text-decoration: underline;
 }
 .head:empty {

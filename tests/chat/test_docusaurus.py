@@ -104,12 +104,12 @@ def indexed(book, model, tmp_path, django_db_blocker):
 
 
 def test_a_cited_sentence_of_a_docusaurus_book_is_one_click_away(visit, indexed, model):
-    sentence = "A callback that computes for two seconds holds up every other callback of that node"
-    model.decides(lambda body: Reply(f"{sentence} [{mark_of(body, 'One callback at a time')}]."))
+    sentence = "each new terminal has to learn where ROS 2 is installed"
+    model.decides(lambda body: Reply(f"First, {sentence} [{mark_of(body, 'Starting a node')}]."))
     page = visit(color_scheme="dark", viewport={"width": 1300, "height": 720})
     page.goto(indexed)
     page.get_by_role("button", name="Ask the book").click()
-    say(page, "Why should a callback not compute for two seconds?")
+    say(page, "What does each new terminal have to learn?")
     answered(page)
 
     replies(page).locator("a.number").click()  # on another page
