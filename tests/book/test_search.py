@@ -226,7 +226,9 @@ def test_a_question_that_several_ask_at_once_is_embedded_once(models):
 
 
 @pytest.mark.parametrize("odd", ["", "Question 3?"])
-def test_questions_that_come_while_another_is_embedded_go_together(models, odd):
+def test_questions_that_come_while_another_is_embedded_go_together(models, monkeypatch, odd):
+    monkeypatch.setattr(question_vector, "QUESTION_SECONDS", 30)
+
     def reply(body):
         return Reply(status=400) if odd in body["input"] else Reply(delay=0.5)
 

@@ -46,7 +46,7 @@ def test_connections_that_come_at_once_are_shared_by_the_workers(serve):
     async def bursts():
         return [await fewest(server) for _ in range(BURSTS)]
 
-    assert median(asyncio.run(bursts())) > CONNECTIONS / 3
+    assert median(asyncio.run(bursts())) > CONNECTIONS / 5  # else one takes nearly all
 
 
 UPGRADE = b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
