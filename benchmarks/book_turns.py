@@ -12,18 +12,21 @@ import random
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks.measured import Measured, measured
 from benchmarks.sides import US, WITH_BOOK
 from benchmarks.turns import model_served
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import INSTANT, WORKLOADS, Workload
 
 EXAMPLE = CHECKOUT / "examples/docusaurus/docs"
 SENTENCE_END = re.compile(r"(?<=[.!?]) ")
 SECTIONS, SECTIONS_OF_A_PAGE, SENTENCES = 200, 10, 7
 NAMES = ("instant", "stream")
+# What readers ask again is remembered: how it is where nobody does.
+NEW_QUESTIONS = replace(INSTANT, name="new-questions", all_differ=True)
 
 
 def main() -> None:
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer turns: to see that it works")
     parser.add_argument("--patience", type=float, default=30)
     options = parser.parse_args()
-    workloads = [each for each in WORKLOADS if each.name in NAMES]
+    workloads = [*(each for each in WORKLOADS if each.name in NAMES), NEW_QUESTIONS]
     workloads = [each.quick() if options.quick else each for each in workloads]
     with model_served() as port:
         US.prepare()

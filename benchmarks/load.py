@@ -30,8 +30,8 @@ PASSAGE = "The torque is the sum of a part for the error and one for its rate of
 class Load:
     """What to ask of whom. `sessions` are ids of stored ones, `chunks` those of each stream.
 
-    With `clients`, the first half of an IPv4 address, each reader names an address of its own, as a
-    proxy would.
+    Readers ask the same questions, unless they `all_differ`. With `clients`, the first half of an
+    IPv4 address, each reader names an address of its own, as a proxy would.
     """
 
     port: int
@@ -42,6 +42,7 @@ class Load:
     patience: float = 120
     pause: float = 0  # before a reader's next question
     clients: str = ""
+    all_differ: bool = False
     sessions: list[str] = field(default_factory=list)
 
 
@@ -146,7 +147,8 @@ class Reader(asyncio.Protocol):
             return
         self.session = self.chosen_session()
         self.turn += 1
-        question: dict[str, object] = {"message": f"{QUESTION} ({self.turn})"}
+        asked = f"{self.turn}, {self.number}" if self.load.all_differ else f"{self.turn}"
+        question: dict[str, object] = {"message": f"{QUESTION} ({asked})"}
         if self.session:
             question["session_id"] = self.session
         if (self.number + self.turn) % 4 == 0:

@@ -94,7 +94,7 @@ def measured(
         asked(model_port)
         wait_until_quiet(patience)
         load = Load(port, workload.readers, workload.turns, workload.chunks, workload.ramp)
-        load.sessions = stored
+        load.sessions, load.all_differ = stored, workload.all_differ
         result, usage = used_by(process, lambda: run(load))
         told = asked(model_port)
     work = database_work(database)

@@ -16,6 +16,7 @@ class Workload:
     speech: Speech
     is_stream: bool = False
     ramp: float = 0  # the seconds in which the readers come
+    all_differ: bool = False  # no question is asked twice
     all_open: bool = False  # each reader asks once, and all of them wait at the same time
     workers: int = 1
     in_full_database: bool = False

@@ -7,7 +7,6 @@ modules' address holds a digest of them all, so that browsers keep them for good
 import gzip
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from rjsmin import jsmin
 
 from llm.providers import is_demonstration
 
@@ -25,14 +25,6 @@ LOADER = "loader.js"
 CONTENT_TYPE = "text/javascript; charset=utf-8"
 LOADER_SECONDS = 300
 FOR_GOOD = "public, max-age=31536000, immutable"
-# A sixth of what readers would load: comments that fill whole lines; types within a line; comments
-# at a line's end, unless they may be a string that has slashes.
-COMMENTS = re.compile(
-    rb"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)[ \t]*\n"
-    rb"|/\*\* @type [^\n*]*\*/ ?"
-    rb"|[ \t]+//[ ][^\n\"'`]*$",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ def scripts() -> dict[str, Script]:
         name = file.relative_to(FOLDER).as_posix()
         content = file.read_bytes()
         if not name.startswith("vendor/"):  # those carry their licence
-            content = COMMENTS.sub(b"", content)
+            content = jsmin(content)  # a fifth of what readers would load
         found[name] = Script(content, gzip.compress(content, mtime=0))
     return found
 

@@ -49,17 +49,15 @@ class Retrieval:
         self._question = question
         self._query = Query(question.text, page_url=question.page_url or "")
         self._embedding: asyncio.Task[Query] | None = None
-        if _has_book and not self._needs_none() and not self._waits_for_history():
+        # It may refer to the question before it, and is then embedded together with that.
+        self._may_refer = question.session_id is not None and search.may_refer(question.text)
+        if _has_book and not self._needs_none() and not self._may_refer:
             self._embedding = asyncio.create_task(_embedded(self._query))
 
     def _needs_none(self) -> bool:
         """A client that is refused from memory must not have questions embedded meanwhile."""
         question = self._question
         return bool(question.selected_text or limits.known_refusal(question.client))
-
-    def _waits_for_history(self) -> bool:
-        """Whether it may refer to the question before it, and is embedded together with that."""
-        return self._question.session_id is not None and search.may_refer(self._question.text)
 
     async def drop(self) -> None:
         """No sections are needed."""
@@ -81,7 +79,7 @@ class Retrieval:
         return chosen(found, self._question.text) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
-        before = opened.exchanges[-1][0] if opened.exchanges else ""
+        before = opened.exchanges[-1][0] if self._may_refer and opened.exchanges else ""
         query = replace(self._query, before=before, cited=tuple(opened.cited))
         if self._embedding:
             embedded = await self._embedding
