@@ -49,8 +49,8 @@ def test_a_turn_ended_while_its_sections_are_searched_asks_no_model(ask, model, 
     client, answers = book_server.client, []
     model.embeds(Reply(delay=0.8))
 
-    def end_one() -> tuple[str, float]:
-        session, begin = str(uuid4()), time.monotonic()
+    def end_one() -> str:
+        session = str(uuid4())
         asking = threading.Thread(
             target=lambda: answers.append(ask(f"To {end}, {session}?", session_id=session))
         )
@@ -60,14 +60,14 @@ def test_a_turn_ended_while_its_sections_are_searched_asks_no_model(ask, model, 
             client.post(f"/chat/{session}/stop")
         else:
             client.delete(f"/chat/{session}")
-        seconds = time.monotonic() - begin
         asking.join()
-        return session, seconds
+        return session
 
+    # The other worker knows of it at its next heartbeat, which may be too late on a busy machine.
     for _ in range(10):
         model.requests.clear()
-        session, seconds = end_one()
-        if seconds < 0.7:  # a busy machine may come too late
+        session = end_one()
+        if "code" in answers[-1].json():
             break
 
     assert answers[-1].json()["code"] == "answer_stopped"
