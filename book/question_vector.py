@@ -82,18 +82,20 @@ class _Questions:
     def _call(self) -> None:
         texts, self._gathered = self._gathered, []
         if texts:
-            call = asyncio.create_task(self._embed(texts))
+            deadline = asyncio.get_running_loop().time() + self._seconds
+            call = asyncio.create_task(self._embed(texts, deadline))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
-    async def _embed(self, texts: list[str]) -> None:
+    async def _embed(self, texts: list[str], deadline: float) -> None:
+        seconds = deadline - asyncio.get_running_loop().time()
         try:
-            vectors = await embed(texts, self._model, deadline_seconds=self._seconds)
+            vectors = await embed(texts, self._model, deadline_seconds=seconds)
         except Exception as error:  # noqa: BLE001 - raised for those who asked
             if len(texts) == 1 or isinstance(error, ModelTimeout | ModelRateLimited):
                 self._fail(texts, error)
             else:  # perhaps for one of them alone
-                await asyncio.gather(*(self._embed([text]) for text in texts))
+                await asyncio.gather(*(self._embed([text], deadline) for text in texts))
         else:
             for text, values in zip(texts, vectors, strict=True):
                 self._answer(text, values)
