@@ -27,14 +27,14 @@ WHERE tokens >= %(budget)s
 """  # noqa: S608
 RETURNING = f"{ONCE} RETURNING kind"
 
-# A comment that comes after its event was delivered is an event of its own.
+# A comment that comes once its event is being sent, or was, is an event of its own: what was read to
+# be sent does not hold it.
 DISLIKED = f"""
 {INSERT} SELECT {ROW.format(kind=WebhookEvent.Kind.DISLIKED, subject='%(reply)s')}
 ON CONFLICT (kind, subject) DO UPDATE SET
     id = excluded.id, created_at = now(), due_at = now(), attempts = 0, error = '',
     delivered_at = NULL, given_up_at = NULL
-WHERE %(has_comment)s
-    AND (chat_webhook_event.delivered_at IS NOT NULL OR chat_webhook_event.given_up_at IS NOT NULL)
+WHERE %(has_comment)s AND chat_webhook_event.attempts > 0
 """
 # The indexer knows of no webhooks. What it has published is found, so that none is lost whoever is
 # killed in between.

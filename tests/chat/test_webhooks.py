@@ -302,6 +302,22 @@ def test_a_silent_reply_a_budget_and_a_dislike_arrive_once_each(service, model, 
     assert receiver.bodies()[-1]["data"]["comment"] == "Camembert!"
 
 
+def test_a_comment_that_comes_while_its_dislike_is_being_sent_arrives(service, model, receiver):
+    server = service()
+    answer = server.client.post("/chat", json={"message": "What?"}).json()
+
+    receiver.hold.clear()
+    rate(server, answer)
+    eventually(lambda: len(receiver.received) == 1)
+    rate(server, answer, comment="Camembert!")
+    receiver.hold.set()
+    eventually(lambda: len(receiver.received) == 2)
+
+    comments = [body["data"]["comment"] for body in receiver.bodies()]
+    assert comments == [None, "Camembert!"]
+    assert len(set(receiver.ids())) == 2
+
+
 def test_a_receiver_that_hangs_delays_no_reader_and_a_killed_server_loses_nothing(
     service, model, receiver, rows
 ):
