@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 from loguru import logger
 
 from llm import clients, dialects, telemetry
@@ -15,6 +14,7 @@ from llm.dialects import Prompt
 from llm.errors import ModelError, ModelUnavailable
 from llm.providers import Provider
 from llm.spending import Spending, Usage, estimated_tokens
+from llm.transport import Response
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -172,16 +172,16 @@ async def _ask(call: Call, body: dict[str, Any], parser: AnswerParser) -> None:
         _pass_on(call, parser, parser.finish())
         call.buffer.finish(is_thought=omits_opening_tag and parser.finish_reason == "length")
     finally:
-        await response.aclose()
+        response.close()
         _remember_opening_tag(call, parser)
 
 
-async def _read(call: Call, response: httpx2.Response, parser: AnswerParser) -> None:
+async def _read(call: Call, response: Response, parser: AnswerParser) -> None:
     """Read to the end; what goes wrong after an answer's finish reason costs no answer."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as rest:
-            async for data in response.aiter_raw():
+            async for data in response:
                 call.note_activity()
                 if not parser.is_done:
                     _pass_on(call, parser, parser.feed(data))
@@ -191,10 +191,10 @@ async def _read(call: Call, response: httpx2.Response, parser: AnswerParser) -> 
                     rest.reschedule(loop.time() + DRAIN_SECONDS)
                 elif parser.finish_reason:
                     rest.reschedule(loop.time() + LAST_FRAMES_SECONDS)
-    except (TimeoutError, httpx2.HTTPError) as error:
+    except (TimeoutError, ModelUnavailable):
         if not (parser.is_done or parser.finish_reason):
-            raise ModelUnavailable(f"broken off: {error}") from error
-    parser.is_cut = parser.is_cut or response.extensions["body"].is_cut
+            raise
+    parser.is_cut = parser.is_cut or response.is_cut
 
 
 def _pass_on(call: Call, parser: AnswerParser, text: str) -> None:

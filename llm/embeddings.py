@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 from loguru import logger
 
 from llm import clients, refusals, telemetry, wordings
@@ -32,6 +31,7 @@ from llm.providers import (
 )
 from llm.retries import TRIES, pause_before_retry
 from llm.spending import Spending, estimated_tokens, read_usage
+from llm.transport import Response
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -254,14 +254,9 @@ async def _answer(run: _Run, texts: list[str]) -> dict[str, Any]:
     return answer
 
 
-async def _read(response: httpx2.Response) -> bytes:
-    try:
-        data = await response.aread()
-    except httpx2.HTTPError as error:
-        raise ModelUnavailable(f"broken off: {error}") from error
-    finally:
-        await response.aclose()
-    if response.extensions["body"].is_cut:
+async def _read(response: Response) -> bytes:
+    data = await response.read()
+    if response.is_cut:
         raise ModelUnavailable("the answer is too large", is_transient=False)
     return data
 

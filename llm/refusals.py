@@ -14,8 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
-
-import httpx2
+from urllib.parse import urlsplit
 
 from llm import wordings
 from llm.errors import (
@@ -47,21 +46,22 @@ ECHO_NAMES = {"input", "ctx", "messages", "prompt", "content"}
 
 
 # Reading ------------------------------------------------------------------------------------
-def of_response(response: httpx2.Response, provider: Provider) -> ModelError:
+def of_response(
+    status: int, headers: Mapping[str, str], text: str, provider: Provider
+) -> ModelError:
     """The error for a response that is no success."""
-    if response.is_redirect:
-        return ModelMisconfigured(f"{response.status_code}: it redirects to {_host(response)}")
-    body: object = response.text
+    if 300 <= status < 400:
+        return ModelMisconfigured(f"{status}: it redirects to {_host(headers)}")
+    body: object = text
     with suppress(ValueError, RecursionError):
-        body = json.loads(response.text)
-    refusal = read(body, provider, response.status_code, response.headers)
-    return classified(refusal)
+        body = json.loads(text)
+    return classified(read(body, provider, status, headers))
 
 
-def _host(response: httpx2.Response) -> str:
+def _host(headers: Mapping[str, str]) -> str:
     try:
-        return httpx2.URL(response.headers.get("location", "")).host or "another path"
-    except httpx2.InvalidURL:
+        return urlsplit(headers.get("Location", "")).hostname or "another path"
+    except ValueError:
         return "no address"
 
 

@@ -1,19 +1,21 @@
-"""HTTP to the models' services: no redirects, bounded bodies, one family of errors.
+"""HTTP to the models' services, on aiohttp: no redirects, bounded bodies, one family of errors.
 
-The openai SDK brings a transport on aiohttp, which costs half as much as its usual one; but that
-one does not translate what aiohttp raises for bytes that are not HTTP, and it reads and
-decompresses bodies of any size.
+Connections are our own and not the openai SDK's, which reads and decompresses bodies of any size,
+and takes for making a request as long as all of the database's work for a turn.
 """
 
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx2
 from django.conf import settings
+from httpx2 import create_ssl_context
+
+from llm.errors import ModelMisconfigured, ModelUnavailable
 
 type Decode = Callable[[bytes], Iterable[bytes]]
 
@@ -34,43 +36,41 @@ PAUSES: float = 3
 FAILURES = (aiohttp.ClientError, OSError, RuntimeError, ValueError)
 
 
-class Transport(httpx2.AsyncBaseTransport):
-    """Raises httpx2.TransportError (or a subclass) for any failure. Belongs to one event loop."""
+class Transport:
+    """Connections to one service. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._pace = asyncio.Lock()
-        self._tls = httpx2.create_ssl_context()
         self._proxies = getproxies()
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes) -> "Response":
+        """The response, whatever its status; its body is still to be read, and to be closed.
+
+        Raises ModelUnavailable or ModelMisconfigured.
+        """
         session = self._session or self._open()
         try:
-            response = await session.request(
-                request.method,
-                str(request.url),
-                headers=request.headers,
-                data=request.content,
+            response = await session.post(
+                url,
+                headers=headers,
+                data=content,
                 allow_redirects=False,
-                proxy=self._proxy(request.url),
+                proxy=self._proxy(url) if self._proxies else None,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise httpx2.ConnectError(_words(error)) from error
-        except ValueError as error:  # such as a key with a line end
-            raise httpx2.LocalProtocolError(_words(error)) from error
+        except aiohttp.ClientConnectorError as error:
+            raise ModelUnavailable(_words(error)) from error
+        except ValueError as error:  # such as a key with a line end, which is not to be in the log
+            words = f"the request cannot be sent: {type(error).__name__}"
+            raise ModelMisconfigured(words) from error
         except FAILURES as error:
-            raise httpx2.ReadError(_words(error)) from error
-        headers = response.raw_headers
-        if encoding := response.headers.get("Content-Encoding", ""):  # undone by `Body`
-            headers = tuple(each for each in headers if each[0].lower() != b"content-encoding")
-        body = Body(response, encoding.lower(), self._pace)
-        extensions = {"http_version": b"HTTP/1.1", "body": body}
-        return httpx2.Response(response.status, headers=headers, stream=body, extensions=extensions)
+            raise ModelUnavailable(_words(error)) from error
+        return Response(response, self._pace)
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=self._tls
+                limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=create_ssl_context()
             ),
             # The whole call's time is limited by `llm.completions`.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
@@ -79,30 +79,34 @@ class Transport(httpx2.AsyncBaseTransport):
         )
         return self._session
 
-    def _proxy(self, url: httpx2.URL) -> str | None:
+    def _proxy(self, url: str) -> str | None:
         """By the usual variables of the environment: HTTPS_PROXY, NO_PROXY and so on."""
-        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or proxy_bypass(url.host):
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if not proxy or proxy_bypass(parts.hostname or ""):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         if self._session:
             await self._session.close()
 
 
-class Body(httpx2.AsyncByteStream):
-    """A response's body, decompressed, up to a limit; `is_cut` says that there was more."""
+class Response:
+    """Iterated over, its body in pieces, decompressed, up to a limit; `is_cut` says that there was
+    more. A body that is broken off raises ModelUnavailable, unless the status is that of a refusal.
+    """
 
-    def __init__(self, response: aiohttp.ClientResponse, encoding: str, pace: asyncio.Lock) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, pace: asyncio.Lock) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers  # by names in any case
+        self.is_success = 200 <= response.status < 300
         self.is_cut = False
         self._pace = pace
         self._response = response
-        self._encoding = encoding
-        self._is_refusal = not 200 <= response.status < 300
-        self._left = MAX_BODY_BYTES + BYTES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
-        if self._is_refusal:
-            self._left = MAX_ERROR_BYTES
+        self._left = MAX_ERROR_BYTES
+        if self.is_success:
+            self._left = MAX_BODY_BYTES + BYTES_PER_TOKEN * settings.LLM_MAX_OUTPUT_TOKENS
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -117,8 +121,15 @@ class Body(httpx2.AsyncByteStream):
                 if len(piece) == PIECE_BYTES:
                     await self._pause(time.perf_counter() - begin)
         except (*FAILURES, zlib.error) as error:
-            if not self._is_refusal:  # of which the status says enough
-                raise httpx2.ReadError(_words(error)) from error
+            if self.is_success:  # of a refusal the status says enough
+                raise ModelUnavailable(f"broken off: {_words(error)}") from error
+
+    async def read(self) -> bytes:
+        """The whole body; ends the response."""
+        try:
+            return b"".join([piece async for piece in self])
+        finally:
+            self.close()
 
     async def _pause(self, seconds: float) -> None:
         async with self._pace:
@@ -126,9 +137,10 @@ class Body(httpx2.AsyncByteStream):
 
     def _pieces(self) -> AsyncIterator[bytes]:
         pieces = self._response.content.iter_chunked(PIECE_BYTES)
-        return _decoded(pieces, _decoder(self._encoding)) if self._encoding else aiter(pieces)
+        encoding = self.headers.get("Content-Encoding", "").lower()
+        return _decoded(pieces, _decoder(encoding)) if encoding else aiter(pieces)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """End the connection if the body was not read to its end; else it is free for others."""
         self._response.close()
 

@@ -27,8 +27,8 @@ WHERE tokens >= %(budget)s
 """  # noqa: S608
 RETURNING = f"{ONCE} RETURNING kind"
 
-# A comment that comes once its event is being sent, or was, is an event of its own: what was read to
-# be sent does not hold it.
+# A comment that comes when its event is being sent, or was, is an event of its own: what was read
+# to be sent does not hold it.
 DISLIKED = f"""
 {INSERT} SELECT {ROW.format(kind=WebhookEvent.Kind.DISLIKED, subject='%(reply)s')}
 ON CONFLICT (kind, subject) DO UPDATE SET

@@ -29,12 +29,14 @@ def test_an_answer_comes_with_its_facts(ask):
     assert (completion.prompt_tokens, completion.completion_tokens) == (11, 7)
 
 
-def test_the_wires_body_is_what_the_sdks_own_method_sends(model, complete, settings):
-    """We send with `client.post`, which is cheaper than `chat.completions.create`."""
+def test_a_request_is_what_the_sdks_own_method_sends(model, complete, settings, monkeypatch):
+    """We take the address and the headers from it, and send by ourselves, which is far cheaper."""
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-books")
+    settings.OPENAI_API_KEY = key = "sk-of-org-books"
     complete()
 
     async def create():
-        async with openai.AsyncOpenAI(api_key="k", base_url=model.base_url) as client:
+        async with openai.AsyncOpenAI(api_key=key, base_url=model.base_url) as client:
             await client.chat.completions.create(
                 model="scripted", messages=PROMPT, max_tokens=settings.LLM_MAX_OUTPUT_TOKENS
             )
@@ -42,6 +44,14 @@ def test_the_wires_body_is_what_the_sdks_own_method_sends(model, complete, setti
     asyncio.run(create())
     ours, theirs = model.requests
     assert ours == theirs
+    ours, theirs = model.headers
+    assert {name.lower() for name in theirs} - {name.lower() for name in ours} <= {
+        "connection",
+        "x-stainless-read-timeout",
+        "x-stainless-retry-count",
+    }
+    for name in ("authorization", "content-length", "content-type", "openai-organization"):
+        assert ours[name] == theirs[name]
 
 
 def test_the_key_is_sent_as_bearer(model, complete):
@@ -383,7 +393,7 @@ def test_a_clients_connections_serve_many_calls(model, runner, ask):
 
 async def _open_connections():
     found = clients._client(providers.providers()[0])
-    connector = found.sdk._client._transport._session.connector
+    connector = found.transport._session.connector
     return [proto.transport for conns in connector._conns.values() for proto, _ in conns]
 
 
