@@ -44,8 +44,8 @@ MAX_TEXT_CHARS = 32_000  # about as much as the services' models read
 MIN_TEXT_CHARS = 20  # a service that finds this too long will find anything too long
 KEPT_OF_TOO_LONG = 0.75
 CALLS_AT_ONCE = 4
-# The embedded model computes one text after the other. A reader's question waits for one batch.
-EMBEDDED_BATCH_TEXTS = 2
+# The embedded model computes one text after the other, and a reader's question waits for a request.
+EMBEDDED_BATCH_TEXTS = 1
 EMBEDDED_LANGUAGES = ("en",)
 # Whoever embeds a book may wait until the next minute's requests are allowed, and the one after.
 RATE_LIMITED_TRIES = 8
