@@ -6,9 +6,7 @@ They are stored a batch at a time, each with all parts of a section or none.
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +19,6 @@ from book.search import written_vector
 from book.words import configuration_of, searchable
 from llm.embeddings import EmbeddingModel, embed
 from llm.spending import Spending
-
-type Vectors = Callable[[], list[str | None]]  # as pgvector reads them; waits for them
 
 BATCH = 128  # chunks
 EMBEDDING_SECONDS = 600  # for a batch
@@ -108,37 +104,14 @@ def store(
     spending: Spending,
     on_stored: Callable[[int], object],
 ) -> None:
-    """Embed and store chunks; `on_stored` gets the number of each batch. While one is stored, the
-    next is embedded.
+    """Embed and store chunks; `on_stored` gets the number of each batch.
 
     Raises ModelError; the batches before it are stored.
     """
-
-    def end(batch: list[NewChunk], vectors: Vectors) -> None:
-        insert(draft, batch, vectors())
+    for batch in _batches(groups):
+        vectors = _vectors(batch, model, runner, spending) if model else [None] * len(batch)
+        insert(draft, batch, vectors)
         on_stored(len(batch))
-
-    with _in_thread(runner.get_loop()) as loop:
-        before: tuple[list[NewChunk], Vectors] | None = None
-        for batch in _batches(groups):
-            begun = batch, _begin(batch, model, loop, spending)
-            if before:
-                end(*before)
-            before = begun
-        if before:
-            end(*before)
-
-
-@contextmanager
-def _in_thread(loop: asyncio.AbstractEventLoop) -> Iterator[asyncio.AbstractEventLoop]:
-    """What is left on it at the end stands still."""
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
 
 
 def _batches(groups: Sequence[list[NewChunk]]) -> Iterator[list[NewChunk]]:
@@ -152,29 +125,22 @@ def _batches(groups: Sequence[list[NewChunk]]) -> Iterator[list[NewChunk]]:
         yield batch
 
 
-def _begin(
-    batch: Sequence[NewChunk],
-    model: EmbeddingModel | None,
-    loop: asyncio.AbstractEventLoop,
-    spending: Spending,
-) -> Vectors:
-    """Begin to embed; a text that was embedded before is not embedded again."""
-    if model is None:
-        return lambda: [None] * len(batch)
+def _vectors(
+    batch: Sequence[NewChunk], model: EmbeddingModel, runner: asyncio.Runner, spending: Spending
+) -> list[str | None]:
+    """As pgvector reads them; a text that was embedded before is not embedded again."""
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, [[each.digest for each in batch], model.name])
         known = dict(cursor.fetchall())
     texts = {each.digest: each.text for each in batch if each.digest not in known}
-    embedding = embed(
-        list(texts.values()), model, deadline_seconds=EMBEDDING_SECONDS, spending=spending
-    )
-    begun = asyncio.run_coroutine_threadsafe(embedding, loop)
-
-    def vectors() -> list[str | None]:
-        found = dict(zip(texts, map(written_vector, begun.result()), strict=True))
-        return [known.get(each.digest) or found[each.digest] for each in batch]
-
-    return vectors
+    if texts:
+        found = runner.run(
+            embed(
+                list(texts.values()), model, deadline_seconds=EMBEDDING_SECONDS, spending=spending
+            )
+        )
+        known |= zip(texts, map(written_vector, found), strict=True)
+    return [known[each.digest] for each in batch]
 
 
 def insert(draft: Edition, batch: Sequence[NewChunk], vectors: Sequence[str | None]) -> None:

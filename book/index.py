@@ -189,11 +189,16 @@ def make_chunks(draft: Edition, observer: Observer, runner: asyncio.Runner) -> N
     total, spending = sum(map(len, missing)), Spending()
     if total:
         model = embedding_model()  # which may have to start it
-        with observer.progress("chunks", total) as done:
-            embedding.store(draft, missing, model, runner=runner, spending=spending, on_stored=done)
-    draft.embedding_tokens += spending.tokens
+        try:
+            with observer.progress("chunks", total) as done:
+                embedding.store(
+                    draft, missing, model, runner=runner, spending=spending, on_stored=done
+                )
+        finally:  # what was spent is counted, whatever comes then
+            draft.embedding_tokens += spending.tokens
+            draft.save(update_fields=["embedding_tokens"])
     draft.dimension = embedding.dimension(draft)
-    draft.save(update_fields=["embedding_tokens", "dimension"])
+    draft.save(update_fields=["dimension"])
 
 
 def _analyze() -> None:

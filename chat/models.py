@@ -535,7 +535,8 @@ class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
             if event:
                 event.attempts += 1
                 event.due_at = Now() + time
-                event.save(update_fields=["attempts", "due_at"])
+                event.error = ""  # while it is being sent
+                event.save(update_fields=["attempts", "due_at", "error"])
         return event
 
 

@@ -36,12 +36,21 @@ async def post(provider: Provider, path: str, body: dict[str, Any]) -> Response:
     Raises ModelError for whatever is no success, redirects included.
     """
     client = _client(provider)
+    if not client.is_sendable:
+        raise ModelMisconfigured("the request cannot be sent: a header is not ASCII")
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     response = await client.transport.post(client.address(path), client.headers, content)
     if response.is_success:
         return response
-    text = str(await response.read(), "utf-8", "replace")
+    text = _text(await response.read(), response.charset)
     raise refusals.of_response(response.status, response.headers, text, provider)
+
+
+def _text(body: bytes, charset: str) -> str:
+    try:
+        return str(body, charset, "replace")
+    except (LookupError, ValueError):  # no charset, or none of texts
+        return str(body, "utf-8", "replace")
 
 
 class _Client:
@@ -55,8 +64,7 @@ class _Client:
         )
         given = sdk.auth_headers | sdk.default_headers | _headers(provider)
         self.headers = {name: value for name, value in given.items() if isinstance(value, str)}
-        if not "".join(self.headers.values()).isascii():
-            raise ModelMisconfigured("the request cannot be sent: its key is not ASCII")
+        self.is_sendable = "".join(self.headers.values()).isascii()
         self.transport = Transport()
         self._base_url = sdk.base_url
         self._addresses: dict[str, str] = {}

@@ -60,9 +60,10 @@ def of_response(
 
 def _host(headers: Mapping[str, str]) -> str:
     try:
-        return urlsplit(headers.get("Location", "")).hostname or "another path"
+        host = urlsplit(headers.get("Location", "")).hostname or "another path"
     except ValueError:
         return "no address"
+    return host if host.isprintable() else "no address"
 
 
 def in_answer(body: object, provider: Provider) -> ModelError:

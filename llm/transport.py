@@ -1,4 +1,4 @@
-"""HTTP to the models' services, on aiohttp: no redirects, bounded bodies, one family of errors.
+"""HTTP to models' services, on aiohttp: no redirects or cookies, bounded bodies, our errors.
 
 Connections are our own and not the openai SDK's, which reads and decompresses bodies of any size,
 and takes for making a request as long as all of the database's work for a turn.
@@ -100,6 +100,7 @@ class Response:
     def __init__(self, response: aiohttp.ClientResponse, pace: asyncio.Lock) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers  # by names in any case
+        self.charset = response.charset or "utf-8"
         self.is_success = 200 <= response.status < 300
         self.is_cut = False
         self._pace = pace
@@ -190,4 +191,7 @@ def _member(first_byte: int) -> "zlib._Decompress":
 
 
 def _words(error: Exception) -> str:
+    """Without the address that aiohttp names, which may be a proxy's with its password."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.status} {error.message}"
     return f"{type(error).__name__}: {error}"

@@ -28,13 +28,14 @@ WHERE tokens >= %(budget)s
 RETURNING = f"{ONCE} RETURNING kind"
 
 # A comment that comes when its event is being sent, or was, is an event of its own: what was read
-# to be sent does not hold it.
+# to be sent does not hold it. One that has failed is sent again, and with it the comment.
 DISLIKED = f"""
 {INSERT} SELECT {ROW.format(kind=WebhookEvent.Kind.DISLIKED, subject='%(reply)s')}
 ON CONFLICT (kind, subject) DO UPDATE SET
     id = excluded.id, created_at = now(), due_at = now(), attempts = 0, error = '',
     delivered_at = NULL, given_up_at = NULL
 WHERE %(has_comment)s AND chat_webhook_event.attempts > 0
+    AND (chat_webhook_event.error = '' OR chat_webhook_event.given_up_at IS NOT NULL)
 """
 # The indexer knows of no webhooks. What it has published is found, so that none is lost whoever is
 # killed in between.

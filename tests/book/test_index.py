@@ -126,6 +126,23 @@ def test_a_run_whose_model_fails_leaves_the_edition_and_the_next_one_goes_on(ind
     assert not [each for each in models.requests if "The gripper is" in str(each)]
 
 
+def test_what_was_embedded_before_a_failure_is_counted_and_not_asked_for_again(
+    index, models, monkeypatch
+):
+    monkeypatch.setattr("book.embedding.BATCH", 1)
+    models.embeds(Reply(), refusal(401, "no such key"))
+    with pytest.raises(ModelError):
+        index(with_questions=False)
+
+    assert Edition.objects.get().embedding_tokens > 0
+
+    first = embedded_texts(models)[0]
+    models.embeds(Reply())
+    models.embedding_requests.clear()
+    index(with_questions=False)
+    assert first not in embedded_texts(models)
+
+
 def test_a_model_that_is_down_ends_the_run(index, models, settings, monkeypatch):
     settings.LLM_TIMEOUT_SECONDS = 0.2
     monkeypatch.setattr("book.questions.FAILURES_IN_A_ROW", 2)

@@ -318,6 +318,25 @@ def test_a_comment_that_comes_while_its_dislike_is_being_sent_arrives(service, m
     assert len(set(receiver.ids())) == 2
 
 
+def test_comments_on_a_dislike_that_is_to_be_sent_again_do_not_hurry_it(
+    service, model, receiver, rows
+):
+    receiver.statuses = [500]
+    server = service()
+    answer = server.client.post("/chat", json={"message": "What?"}).json()
+    rate(server, answer)
+    failed = "SELECT id, due_at FROM chat_webhook_event WHERE error <> ''"
+    before = eventually(lambda: rows.execute(failed).fetchone())
+
+    for comment in ("Camembert!", "Brie!"):
+        rate(server, answer, comment=comment)
+
+    assert rows.execute(failed).fetchone() == before
+    eventually(lambda: len(receiver.received) == 2)
+    assert receiver.bodies()[-1]["data"]["comment"] == "Brie!"
+    assert len(set(receiver.ids())) == 1
+
+
 def test_a_receiver_that_hangs_delays_no_reader_and_a_killed_server_loses_nothing(
     service, model, receiver, rows
 ):

@@ -540,6 +540,16 @@ def test_what_a_service_echoes_is_not_what_it_says(model, complete):
     asked_in_vain(complete, ModelUnavailable)
 
 
+@pytest.mark.parametrize("charset", ["gbk", "utf-16", "no-such", "rot13"])
+def test_a_refusal_is_read_in_its_charset(model, complete, charset):
+    known = charset if charset in ("gbk", "utf-16") else "utf-8"
+    kind = {"Content-Type": f"application/json; charset={charset}"}
+    body = json.dumps({"error": {"message": "余额不足"}}, ensure_ascii=False).encode(known)
+    model.says(Reply(status=400, body=body, headers=kind))
+
+    asked_in_vain(complete, ModelMisconfigured)  # an account without credit
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(model, ask, second, status):
     model.says(Reply(status=status, body=b"", headers={"Location": f"{second.base_url}/x"}))
@@ -553,7 +563,16 @@ def test_a_redirect_is_not_followed(model, ask, second, status):
 
 @pytest.mark.parametrize(
     "location",
-    ["", "/elsewhere", "//", "http://[bad", "ftp://x/y", "javascript:alert(1)", "http://"],
+    [
+        "",
+        "/elsewhere",
+        "//",
+        "http://[bad",
+        "ftp://x/y",
+        "javascript:alert(1)",
+        "http://",
+        "//\xffx",
+    ],
 )
 def test_a_redirect_to_nowhere_is_not_followed_either(model, ask, location):
     model.says(Reply(status=307, headers={"Location": location}))
