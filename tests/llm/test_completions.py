@@ -467,6 +467,17 @@ def test_a_proxy_is_used_where_the_environment_names_one(second, model, settings
     assert len(model.requests) == 1
 
 
+def test_the_password_of_a_proxy_that_refuses_is_not_in_the_log(second, settings, monkeypatch):
+    address = second.base_url.removeprefix("http://").removesuffix("/v1")
+    monkeypatch.setenv("https_proxy", f"http://reader:pass-word@{address}")
+    settings.OPENAI_BASE_URL = "https://model.example/v1"
+
+    with pytest.raises(ModelUnavailable, match="501") as refused:  # it knows no CONNECT
+        asked_once()
+
+    assert "pass-word" not in str(refused.value)
+
+
 def asked_once():
     """By a client of its own."""
 
