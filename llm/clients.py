@@ -1,7 +1,7 @@
 """One client for each provider and event loop: the only importer of the openai SDK.
 
-It knows how a service is addressed. Requests are made without it: its own way takes twice as long
-as all the rest of a call.
+It knows how a service is addressed. Requests are made without it, since its own way costs more
+than all the rest of a call.
 """
 
 import asyncio

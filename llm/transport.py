@@ -1,7 +1,6 @@
 """HTTP to models' services, on aiohttp: no redirects or cookies, bounded bodies, our errors.
 
-Connections are our own and not the openai SDK's, which reads and decompresses bodies of any size,
-and takes for making a request as long as all of the database's work for a turn.
+The openai SDK's own connections read and decompress bodies of any size.
 """
 
 import asyncio
