@@ -5,8 +5,8 @@ embeddings of texts, and by those of questions. They are fused by rank (reciproc
 what was measured is in docs/performance.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import batched
@@ -208,8 +208,7 @@ best AS (SELECT * FROM fused ORDER BY score DESC LIMIT %(limit)s + {near_ranks})
 hits AS (
     SELECT book_section.*, best.*,
         score
-        + CASE WHEN page_url = ANY({page_urls}) THEN {bonus}::float8 ELSE 0 END
-        + CASE WHEN section_id = ANY(%(cited)s::bigint[]) THEN {bonus}::float8 ELSE 0 END AS total
+        + CASE WHEN page_url = ANY({page_urls}) THEN {bonus}::float8 ELSE 0 END AS total
     FROM best JOIN book_section ON book_section.id = section_id
     ORDER BY total DESC, section_id LIMIT %(limit)s
 )
@@ -251,7 +250,6 @@ class Query:
     question: str
     before: str = ""  # the question before it, in the same conversation
     page_url: str = ""  # where the reader is
-    cited: Sequence[int] = ()  # sections that the last answers cited
     vector: Vector | None = None
 
 
@@ -308,6 +306,24 @@ class Found:
     reader_page: "ReaderPage | None" = None
     published_at: datetime | None = None  # the edition
 
+    def favouring(self, sections: Collection[int]) -> "Found":
+        """With a little more weight for these sections, such as those that the last answers cited.
+
+        Not done by the search, so that the same question need not be searched again for it.
+        """
+        if not sections:
+            return self
+        bonus = NEARNESS_BONUS / BEST_SCORE
+        hits = [
+            (
+                hit._replace(score=round(min(hit.score + bonus, 1), 4))
+                if hit.section_id in sections
+                else hit
+            )
+            for hit in self.hits
+        ]
+        return replace(self, hits=sorted(hits, key=lambda hit: hit.score, reverse=True))
+
 
 class ReaderPage(NamedTuple):
     """The page of the book that the reader is on: its place in the book, and its title."""
@@ -340,7 +356,6 @@ def statement(query: Query, limit: int) -> tuple[str, Mapping[str, Any]]:
         "word_count": len(words) or 1,
         "words_before": searchable(before),
         "page": page_stem(query.page_url),
-        "cited": written_array(query.cited),
         "limit": min(limit, MAX_HITS) + NEAR_DUPLICATES,
         "configurations": None,
     }

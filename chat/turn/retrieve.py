@@ -27,6 +27,7 @@ from llm import telemetry
 from llm.providers import is_demonstration
 
 SECTIONS = 10
+SPARE_SECTIONS = 3  # of which what the last answers cited may be lifted to the others
 # A reader gets a 503 within 10 s of asking, and the reply is still to be closed then.
 SEARCH_SECONDS = 4
 # What a model of 135 million parameters can bear.
@@ -76,11 +77,11 @@ class Retrieval:
         begin = time.monotonic()
         found = await self._find(opened)
         telemetry.measure("chat.retrieval.duration", time.monotonic() - begin)
-        return chosen(found, self._question.text) if found else None
+        return chosen(found.favouring(opened.cited), self._question.text) if found else None
 
     async def _find(self, opened: Opened) -> Found | None:
         before = opened.exchanges[-1][0] if self._may_refer and opened.exchanges else ""
-        query = replace(self._query, before=before, cited=tuple(opened.cited))
+        query = replace(self._query, before=before)
         if self._embedding:
             embedded = await self._embedding
             query = replace(query, vector=embedded.vector)
@@ -89,7 +90,7 @@ class Retrieval:
         if known := _remembered.get((opened.published_at, query)):
             return known
         with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
-            found = await find_sections(query, SECTIONS)
+            found = await find_sections(query, SECTIONS + SPARE_SECTIONS)
             span.set({"chat.sections": len(found.hits) if found else 0})
         if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
             # It may have been published since the turn was opened.

@@ -134,10 +134,11 @@ def test_the_readers_page_and_what_was_cited_count_a_little(index, book, setting
     first, second = find(question, 2).hits
 
     on_page = find(question, 2, page_url=f"{second.page_url}#anywhere").hits[1]
-    both = find(question, 2, page_url=second.page_url, cited=[second.section_id])
+    both = find(question, 2, page_url=second.page_url).favouring([second.section_id])
 
     assert first.score > on_page.score > second.score
     assert titles(both) == [second.title, first.title]
+    assert both.hits[0].score > first.score
     assert find("unique names in the graph", page_url=second.page_url).hits[0].title == "Names"
 
 

@@ -113,7 +113,7 @@ def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch)
 
     assert searches("What is a node?", opened()) == 1
     assert searches("What is a node?", opened()) == 0
-    assert searches("What is a node?", opened(cited=[1])) == 1
+    assert searches("What is a node?", opened(cited=[1])) == 0
     assert searches("What is a node?", opened(), "https://b.example/") == 1
     published.append(SECOND)
     assert searches("What is a node?", opened(SECOND)) == 1
@@ -125,6 +125,31 @@ def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch)
     assert searches("What is a node?", opened(RESTORED)) == 1
     assert searches("What is long?", opened()) == 1
     assert searches("What is long?", opened()) == 1  # too much to be kept
+
+
+def test_what_the_last_answers_cited_is_lifted_among_the_best(settings, monkeypatch):
+    settings.EMBEDDING_MODEL = "none"
+
+    async def find(query, limit):
+        url, path = "https://b.example/", ["Nodes"]
+        hits = [
+            Hit(number, url, "", path, 1, "en", "Text.", 1 - number / 100, None, None, None, 1)
+            for number in range(limit)
+        ]
+        return Found(1, hits, None, published_at=FIRST)
+
+    monkeypatch.setattr(retrieve, "find_sections", find)
+
+    def sections(**of_session):
+        async def retrieved():
+            retrieval = retrieve.Retrieval(Question("Which section is lifted here?"))
+            return await retrieval.excerpts(opened(**of_session))
+
+        return [hit.section_id for hit in asyncio.run(retrieved()).sections]
+
+    assert sections() == [*range(10)]
+    assert sections(cited=[11]) == [*range(8), 11, 8]
+    assert sections() == [*range(10)]  # what is remembered stays as it was
 
 
 def test_a_client_that_is_refused_has_no_question_embedded(settings, monkeypatch):
