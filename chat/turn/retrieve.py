@@ -16,7 +16,7 @@ from loguru import logger
 
 from book import search
 from book.question_vector import forget, with_vector
-from book.remembered import Remembered
+from book.remembered import Remembered, Shared
 from book.search import Found, Query
 from chat.citations.excerpts import Excerpts, choose
 from chat.database import Statement, read_rows, reason
@@ -36,6 +36,7 @@ DEMONSTRATION_SECTIONS, DEMONSTRATION_TOKENS = 2, 500
 # What an edition, known by when it was published, has for a question. Readers ask the same again,
 # such as what a page suggests.
 _remembered = Remembered[tuple[datetime | None, Query], Found](100)
+_searched = Shared[tuple[datetime | None, Query], Found | None]()  # now
 MOST_REMEMBERED_CHARS = 50_000  # of one question's sections
 
 # Whether there was a book when this process last opened a turn: without one no question is
@@ -87,15 +88,18 @@ class Retrieval:
             query = replace(query, vector=embedded.vector)
         else:
             query = await _embedded(query)
-        if known := _remembered.get((opened.published_at, query)):
-            return known
-        with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
-            found = await find_sections(query, SECTIONS + SPARE_SECTIONS)
-            span.set({"chat.sections": len(found.hits) if found else 0})
-        if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
-            # It may have been published since the turn was opened.
-            _remembered.put((found.published_at, query), found)
-        return found
+        key = opened.published_at, query
+        return _remembered.get(key) or await _searched.get(key, lambda: _search(query))
+
+
+async def _search(query: Query) -> Found | None:
+    with telemetry.span("search", {"chat.has_vector": query.vector is not None}) as span:
+        found = await find_sections(query, SECTIONS + SPARE_SECTIONS)
+        span.set({"chat.sections": len(found.hits) if found else 0})
+    if found and sum(len(hit.text) for hit in found.hits) <= MOST_REMEMBERED_CHARS:
+        # It may have been published since the turn was opened.
+        _remembered.put((found.published_at, query), found)
+    return found
 
 
 async def _embedded(query: Query) -> Query:

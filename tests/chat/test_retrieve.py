@@ -127,6 +127,38 @@ def test_the_same_question_is_searched_once_in_an_edition(settings, monkeypatch)
     assert searches("What is long?", opened()) == 1  # too much to be kept
 
 
+def test_a_question_that_many_ask_at_once_is_searched_once(settings, monkeypatch):
+    settings.EMBEDDING_MODEL = "none"
+    searched = []
+
+    async def find(query, limit):
+        searched.append(query.question)
+        await asyncio.sleep(0.01)
+        if "fails" in query.question:
+            raise DatabaseUnavailable
+        hit = Hit(1, "https://b.example/", "", ["Nodes"], 1, "en", "N.", 1, None, None, None, 1)
+        return Found(1, [hit], None, published_at=FIRST)
+
+    monkeypatch.setattr(retrieve, "find_sections", find)
+
+    async def ask(text):
+        return await retrieve.Retrieval(Question(text)).excerpts(opened())
+
+    async def all_ask():
+        first, *rest = (asyncio.create_task(ask("What do all of us ask?")) for _ in range(9))
+        failing = [ask("What is it that fails now?") for _ in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()  # the one that has begun the search
+        return await asyncio.gather(*rest, *failing, return_exceptions=True)
+
+    *found, one, two, three = asyncio.run(all_ask())
+
+    assert [excerpts.sections[0].section_id for excerpts in found] == [1] * 8
+    assert len({excerpts.silent_mark for excerpts in found}) == 8
+    assert {type(each) for each in (one, two, three)} == {DatabaseUnavailable}
+    assert sorted(searched) == ["What do all of us ask?", "What is it that fails now?"]
+
+
 def test_what_the_last_answers_cited_is_lifted_among_the_best(settings, monkeypatch):
     settings.EMBEDDING_MODEL = "none"
 
