@@ -60,7 +60,8 @@ class _Client:
         sdk = load_sdk().AsyncOpenAI(
             api_key=provider.api_key,
             base_url=provider.base_url,
-            http_client=httpx2.AsyncClient(trust_env=False),  # asks nobody
+            # It asks nobody; with a transport of its own it would make a TLS context for that.
+            http_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
         )
         given = sdk.auth_headers | sdk.default_headers | _headers(provider)
         self.headers = {name: value for name, value in given.items() if isinstance(value, str)}
